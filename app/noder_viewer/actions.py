@@ -1,0 +1,93 @@
+"""Menus, shortcuts and mouse gestures as tables: the menu bar, the controller and the shortcut sheet iterate them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """One line of a menu. `name` is the controller's method that runs; `needs` is what must be there to enable it."""
+
+    name: str
+    text: str
+    shortcuts: tuple[str, ...] = ()
+    tip: str = ""
+    checkable: bool = False
+    needs: str = ""  # "" = nothing, else a word of presenter._states
+
+
+SEPARATOR = None
+RECENT = "recent"
+"""Where the recent files stand in the File menu."""
+DOCKS = "docks"
+"""Where the switches of the panels stand in the View menu."""
+
+MENUS: dict[str, tuple[Action | str | None, ...]] = {
+    "&File": (
+        Action("open_files", "&Open scans…", ("Ctrl+O",), "Several 3D files, or one 4D file"),
+        Action("open_folder", "Open &folder…", ("Ctrl+Shift+O",), "A folder of scans, BIDS included, or a saved fit"),
+        RECENT,
+        Action("open_sample", "Open the s&ample", (), "A beating heart, twelve phases, that comes with the program"),
+        SEPARATOR,
+        Action("save_fit", "&Save fit…", ("Ctrl+S",), "A folder that can be opened again", needs="result"),
+        Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
+        Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
+        SEPARATOR,
+        Action("quit", "&Quit", ("Ctrl+Q",)),
+    ),
+    "F&it": (
+        Action("start_fit", "&Start", ("F5",), "Fit the series with the settings of the fit panel", needs="idle series"),
+        Action("stop_fit", "S&top", ("Shift+F5",), "Stop and keep what there is", needs="fitting"),
+    ),
+    "&Show": (
+        Action("show_observed", "&Observed scan", ("1",), needs="series", checkable=True),
+        Action("show_prediction", "&Prediction", ("2",), needs="map", checkable=True),
+        Action("show_difference", "&Difference", ("3",), needs="map", checkable=True),
+        Action("show_both", "&Side by side", ("4",), needs="map", checkable=True),
+        SEPARATOR,
+        Action("toggle_jacobian", "&Jacobian (growth)", ("J",), needs="map", checkable=True),
+        Action("toggle_quiver", "&Quiver (motion)", ("V",), needs="map", checkable=True),
+        Action("toggle_radiological", "&Radiological", ("R",), "Patient's right on the left", checkable=True),
+        SEPARATOR,
+        Action("build_volume", "3D &view", ("Ctrl+3",), "Build the 3D canvas", needs="series"),
+        Action("reset_views", "Reset &views", ("Ctrl+0",), "Zoom, position and crosshair", needs="series"),
+        SEPARATOR,
+        DOCKS,
+    ),
+    "&Time": (
+        Action("toggle_playing", "&Play or pause", ("P",), needs="series"),
+        Action("step_back", "Step &back", (",",), needs="series"),
+        Action("step_forward", "Step &forward", (".",), needs="series"),
+        Action("previous_scan", "Pre&vious scan", ("Ctrl+,",), needs="series"),
+        Action("next_scan", "&Next scan", ("Ctrl+.",), needs="series"),
+        Action("first_time", "First scan", ("Ctrl+Home",), needs="series"),
+        Action("last_time", "Last scan", ("Ctrl+End",), needs="series"),
+    ),
+    "&Help": (
+        Action("show_shortcuts", "&Shortcuts", ("F1", "?"), "This list"),
+        Action("show_about", "&About"),
+    ),
+}
+
+GESTURES: dict[str, tuple[tuple[str, str], ...]] = {
+    "Mouse on a slice": (
+        ("Click", "Set the crosshair"),
+        ("Drag", "Move the picture"),
+        ("Wheel", "Next and previous slice"),
+        ("Ctrl + wheel", "Zoom"),
+        ("Right-drag", "Window and level"),
+        ("Double-click", "Reset the picture"),
+    ),
+    "Timeline, when it has the focus": (
+        ("Left, Right", "Step"),
+        ("Ctrl + Left, Right", "Previous and next scan"),
+        ("Home, End", "First and last scan"),
+        ("Space", "Play or pause"),
+    ),
+}
+
+
+def all_actions() -> list[Action]:
+    """Every action of every menu."""
+    return [entry for menu in MENUS.values() for entry in menu if isinstance(entry, Action)]

@@ -1,0 +1,150 @@
+"""What the menu actions do: one entry of `handlers` for each name in `actions.MENUS`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noder.errors import NoderError
+from PySide6.QtWidgets import QFileDialog, QMessageBox
+
+import noder
+from noder_viewer.exporting import grab_png
+from noder_viewer.jobs import write_picture
+from noder_viewer.resources import sample_series
+from noder_viewer.session import SHOWS
+from noder_viewer.shortcuts import ShortcutSheet
+
+if TYPE_CHECKING:
+    from noder_viewer.controller import Controller
+
+SHOW_ACTIONS = dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True))
+_SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
+_LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
+_ABOUT = (
+    "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: drop a series, fit it, "
+    "scrub time, export.</p><p>The method is NODER: Bai and Hong, MICCAI 2024, "
+    "<a href='https://arxiv.org/abs/2407.13241'>arXiv 2407.13241</a>.</p>"
+    "<p>A research tool: not for clinical use. BSD-3-Clause.</p>"
+)
+
+
+class Commands:
+    """Runs menu actions for one controller; called in the GUI thread only."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._window, self._session, self._settings = controller.window, controller.session, controller.settings
+        self._sheet: ShortcutSheet | None = None
+
+    def handlers(self) -> dict[str, Callable[[], object]]:
+        """Name of an action -> what it does."""
+        timeline, controller = self._window.timeline, self._controller
+        return {
+            "open_files": self.open_files,
+            "open_folder": self.open_folder,
+            "open_sample": self.open_sample,
+            "save_fit": self.save_fit,
+            "export": controller.exporting.show_dialog,
+            "save_picture": self.save_picture,
+            "quit": self._window.close,
+            "start_fit": self._window.fit_panel.request_start,
+            "stop_fit": controller.fitting.stop,
+            **{action: partial(controller.set_show, show) for show, action in SHOW_ACTIONS.items()},
+            "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
+            "toggle_quiver": partial(self.toggle_overlay, "quiver"),
+            "toggle_radiological": self.toggle_radiological,
+            "build_volume": partial(self._window.volume.prepare, force=True),
+            "reset_views": controller.reset_views,
+            "toggle_playing": timeline.toggle_playing,
+            "step_back": partial(timeline.step, -1),
+            "step_forward": partial(timeline.step, 1),
+            "previous_scan": partial(timeline.step_scan, -1),
+            "next_scan": partial(timeline.step_scan, 1),
+            "first_time": timeline.go_first,
+            "last_time": timeline.go_last,
+            "show_shortcuts": self.show_shortcuts,
+            "show_about": self.show_about,
+        }
+
+    def open_files(self) -> None:
+        """Ask for scans."""
+        start = str(self._settings.folder("open"))
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Open scans", start, _SCANS)
+        self._open([Path(name) for name in names])
+
+    def open_folder(self) -> None:
+        """Ask for a folder of scans or a saved fit."""
+        start = str(self._settings.folder("open"))
+        name = QFileDialog.getExistingDirectory(self._window, "Open a folder of scans or a saved fit", start)
+        self._open([Path(name)] if name else [])
+
+    def open_sample(self) -> None:
+        """Open the series that comes with the program."""
+        self._controller.opening.open([sample_series()])
+
+    def save_fit(self) -> None:
+        """Ask where to save the fit."""
+        start = str(self._settings.folder("save") / "fit")
+        name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
+        if name:
+            self._controller.exporting.save_fit(Path(name))
+
+    def save_picture(self) -> None:
+        """Ask where to save a picture of the window."""
+        png = grab_png(self._window)  # before the file dialog lies over it
+        start = str(self._settings.folder("export") / "view.png")
+        name, _ = QFileDialog.getSaveFileName(self._window, "Save a picture of the window", start, "PNG (*.png)")
+        if name:
+            path = Path(name)
+            self._try(lambda: write_picture(path if path.suffix else path.with_suffix(".png"), png))
+
+    def choose_mask(self) -> None:
+        """Ask for a mask of the series."""
+        start = str(self._settings.folder("open"))
+        name, _ = QFileDialog.getOpenFileName(self._window, "Mask of the first scan", start, _SCANS)
+        if name:
+            self._session.mask = Path(name)
+
+    def add_layers(self) -> None:
+        """Ask for the user's own layers of the 3D canvas."""
+        start = str(self._settings.folder("open"))
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Add layers to the 3D view", start, _LAYERS)
+        if names:
+            self._window.volume.add_paths([Path(name) for name in names])
+
+    def toggle_overlay(self, name: str) -> None:
+        """Switch the overlay whose field of `OverlaySettings` is `name`."""
+        overlays = self._session.overlays
+        self._session.overlays = dataclasses.replace(overlays, **{name: not getattr(overlays, name)})
+
+    def toggle_radiological(self) -> None:
+        """Switch the side convention."""
+        self._session.radiological = not self._session.radiological
+
+    def show_shortcuts(self) -> None:
+        """Open the sheet."""
+        self._sheet = self._sheet or ShortcutSheet(self._window)
+        self._sheet.show()
+        self._sheet.raise_()
+
+    def show_about(self) -> None:
+        """Say what this is."""
+        box = QMessageBox(self._window)
+        box.setWindowTitle("About noder-viewer")
+        box.setText(_ABOUT.format(version=noder.__version__))
+        box.open()  # unlike exec, does not stop the program
+
+    def _open(self, paths: list[Path]) -> None:
+        if paths:
+            self._settings.set_folder("open", paths[0].parent)
+            self._controller.opening.open(paths)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except NoderError as error:
+            self._window.banner.set_message(str(error))

@@ -1,0 +1,221 @@
+"""The one place that ties session, window and workers together: requests come in, the session changes.
+
+Opening, fitting and exporting have a file each, and so have the menu actions (`commands`); the rest is here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+
+from noder_viewer.commands import Commands
+from noder_viewer.exporting import Exporting
+from noder_viewer.fitting import Fitting
+from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas
+from noder_viewer.loader import Latest
+from noder_viewer.main_window import MainWindow
+from noder_viewer.opening import Opening, centre_of
+from noder_viewer.presenter import Presenter
+from noder_viewer.session import Carry, OverlaySettings, Session, Show
+from noder_viewer.settings import Settings
+
+WARM_UP_AFTER_MS = 60
+"""After the window is shown: its first paint comes before the heavy imports."""
+
+
+class Controller(QObject):
+    """Lives in the GUI thread, so that its bound methods are safe slots for the workers' signals."""
+
+    engine_ready = Signal()
+    problem = Signal(str)
+
+    def __init__(self, window: MainWindow, session: Session, settings: Settings) -> None:
+        super().__init__()
+        self.window, self.session, self.settings = window, session, settings
+        self.presenter = Presenter(window, session, self)
+        self.fitting = Fitting(window, session, self.presenter, self)
+        self.opening = Opening(window, session, settings, self.presenter, self.fitting)
+        self.exporting = Exporting(window, session, settings, self)
+        self.commands = Commands(self)
+        self.engine_is_ready = False
+        self._is_down = False
+        self._warm_up = Latest(self)
+        self._warm_up.done.connect(self._on_warm)
+        self._connect_window()
+        self._connect_panels()
+        self._connect_pictures()
+        window.set_recent(settings.recent())
+        if (layout := settings.layout()) is not None:
+            window.restoreGeometry(layout[0])
+            window.restoreState(layout[1])
+        self.presenter.refresh()
+
+    def warm_up(self) -> None:
+        """Import the engine, then the 3D canvas, in the background."""
+        if not self._warm_up.busy and not self.engine_is_ready:
+            self.session.status = "Loading the engine…"
+            self._warm_up.submit(WarmUp())
+
+    def open(self, paths: list[Path]) -> None:
+        """Open scans or a saved fit."""
+        self.opening.open(paths)
+
+    def set_show(self, show: str) -> None:
+        """Choose what is shown at a time, one of `SHOWS`."""
+        self.session.show = cast(Show, show)
+        self.presenter.mark("controls")  # a checkable button that is pressed again stays as the session has it
+
+    def set_carry(self, carry: str) -> None:
+        """Choose which scans predictions are made from, a key of `CARRIES`."""
+        self.session.carry = cast(Carry, carry)
+
+    def set_overlays(self, overlays: object) -> None:
+        """Choose what is drawn over the slices."""
+        if isinstance(overlays, OverlaySettings):
+            self.session.overlays = overlays
+
+    def set_window(self, lo: float, hi: float) -> None:
+        """Choose the grey levels; a width of nothing is widened, as nothing could be seen."""
+        bottom, top = self.session.value_range
+        self.session.window = (lo, max(hi, lo + (top - bottom) * 1e-3))
+
+    def set_time(self, t: float) -> None:
+        """Go to a time."""
+        self.session.time = t
+
+    def set_playing(self, playing: bool) -> None:
+        """Play or pause; the timeline keeps the clock."""
+        self.window.timeline.set_playing(playing and self.session.series is not None)
+
+    def reset_views(self) -> None:
+        """Zoom, position and crosshair as at first."""
+        for view in self.window.slices:
+            view.reset_view()
+        if self.session.grid is not None:
+            self.session.cursor_mm = centre_of(self.session.grid)
+
+    def shut_down(self) -> None:
+        """Stop everything that runs, wait for it, and remember the layout."""
+        if self._is_down:
+            return
+        self._is_down = True
+        self.settings.set_layout(self.window.saveGeometry(), self.window.saveState())
+        self.window.timeline.set_playing(False)
+        self.fitting.shut_down()
+        self.opening.shut_down()
+        self.exporting.shut_down()
+        self._warm_up.shut_down()
+        self.presenter.shut_down()
+        self.window.volume.close_viewer()
+
+    def _connect_window(self) -> None:
+        window = self.window
+        window.paths_dropped.connect(self.open)
+        window.recent_requested.connect(self.open)
+        window.welcome.recent_requested.connect(self.open)
+        window.clear_recent_requested.connect(self._clear_recent)
+        window.shown.connect(self._on_shown)
+        window.closing.connect(self.shut_down)
+        window.banner.remedy_requested.connect(self.opening.answer)
+        handlers = self.commands.handlers()
+        for name, action in window.actions_by_name.items():
+            # a lambda is safe here: actions are triggered in the GUI thread
+            action.triggered.connect(lambda _checked=False, run=handlers[name]: run())
+        window.welcome.files_requested.connect(self.commands.open_files)
+        window.welcome.folder_requested.connect(self.commands.open_folder)
+        window.welcome.sample_requested.connect(self.commands.open_sample)
+
+    def _connect_panels(self) -> None:
+        series, fit, overlay = self.window.series_panel, self.window.fit_panel, self.window.overlay_panel
+        series.times_requested.connect(self.opening.set_times, Qt.ConnectionType.QueuedConnection)
+        series.hold_out_requested.connect(self._set_hold_out)
+        series.exclude_requested.connect(self._set_exclude)
+        series.mask_requested.connect(self._set_mask)
+        series.browse_mask_requested.connect(self.commands.choose_mask)
+        series.scan_requested.connect(self._go_to_scan)
+        fit.start_requested.connect(self.fitting.start)
+        fit.stop_requested.connect(self.fitting.stop)
+        self.fitting.failed.connect(self._on_problem)
+        overlay.show_requested.connect(self.set_show)
+        overlay.carry_requested.connect(self.set_carry)
+        overlay.overlays_requested.connect(self.set_overlays)
+        overlay.window_requested.connect(self.set_window)
+        overlay.auto_window_requested.connect(self._auto_window)
+        overlay.radiological_requested.connect(self._set_radiological)
+
+    def _connect_pictures(self) -> None:
+        for view in self.window.slices:
+            view.index_requested.connect(self._go_to_slice)
+            view.cursor_requested.connect(self._set_cursor)
+            view.levels_requested.connect(self.set_window)
+            view.hovered.connect(self.presenter.read)
+            view.left.connect(self.presenter.read_cursor)
+        self.window.timeline.time_requested.connect(self.set_time)
+        self.window.timeline.playing_requested.connect(self.set_playing)
+        self.window.volume.built.connect(self.presenter.update_volume)
+        self.window.volume.layers_requested.connect(self.commands.add_layers)
+        self.presenter.failed.connect(self._on_problem)
+        self._warm_up.failed.connect(self._on_problem)
+        self.problem.connect(self._on_problem)
+
+    def _on_shown(self) -> None:
+        QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)
+
+    def _on_warm(self, choices: object) -> None:
+        if isinstance(choices, FitChoices):
+            self.engine_is_ready = True
+            self.window.fit_panel.set_choices(choices)
+            if self.session.status == "Loading the engine…":
+                self.session.status = "Ready"
+            self.engine_ready.emit()
+            self._warm_up.submit(WarmUpCanvas())
+        else:
+            self.window.volume.prepare()
+
+    def _on_problem(self, problem: object) -> None:
+        self.window.banner.set_message(str(problem))
+
+    def _clear_recent(self) -> None:
+        self.settings.clear_recent()
+        self.window.set_recent([])
+
+    def _go_to_slice(self, axis: int, index: int) -> None:
+        from noder_viewer.scene import cursor_at_index
+
+        if self.session.series is not None:
+            self.session.cursor_mm = cursor_at_index(self.session, axis, index)
+
+    def _set_cursor(self, axis: int, x_mm: float, y_mm: float) -> None:
+        from noder_viewer.scene import to_mm
+
+        scene = self.presenter.scenes.get(axis)
+        if scene is not None:
+            self.session.cursor_mm = to_mm(scene, x_mm, y_mm)
+
+    def _set_hold_out(self, positions: object) -> None:
+        self.session.hold_out = cast("frozenset[int]", positions)
+
+    def _set_exclude(self, positions: object) -> None:
+        excluded = cast("frozenset[int]", positions)
+        self.session.hold_out -= excluded
+        self.session.exclude = excluded
+
+    def _set_mask(self, path: object) -> None:
+        self.session.mask = path if isinstance(path, Path) else None
+
+    def _set_radiological(self, on: bool) -> None:
+        self.session.radiological = on
+
+    def _go_to_scan(self, position: int) -> None:
+        if position < len(self.session.times):
+            self.session.time = self.session.times[position]
+
+    def _auto_window(self) -> None:
+        from noder_viewer.frames import default_window
+
+        if self.session.series is not None:
+            lo, hi = default_window(np.asarray(self.session.series.reference.image.numpy()))
+            self.session.window = (float(lo), float(hi))

@@ -1,0 +1,91 @@
+"""The losses of a fit against its steps, one line a term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from noder_viewer import theme
+
+# Okabe and Ito's colours, which colour-blind readers tell apart, in the order that reads best on a dark ground
+COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#b0b8c4")
+
+
+class LossCurves(QWidget):
+    """Curves by name. Callers throttle `set_history` (about 20 a second)."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self._history: tuple[Sequence[float], dict[str, Sequence[float]]] = ((), {})
+        self._plot = pg.PlotWidget(background=theme.BACKGROUND)
+        self._log = QCheckBox("log axis", self)
+        self._log.toggled.connect(self._redraw)
+        # below the plot, where it hides no curve
+        self._legend = QLabel("", self, wordWrap=True)
+        self._dress(self._plot.getPlotItem())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self._plot, 1)
+        row = QHBoxLayout()
+        row.addWidget(self._legend, 1)
+        row.addWidget(self._log, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(row)
+        self.setMinimumHeight(150)
+
+    def set_history(self, steps: Sequence[float], values: Mapping[str, Sequence[float]]) -> None:
+        """The whole history so far: each of `values` is as long as `steps`."""
+        self._history = (steps, dict(values))
+        self._redraw()
+
+    def clear(self) -> None:
+        """Forget all curves."""
+        self.set_history((), {})
+
+    def set_log(self, log: bool) -> None:
+        """Logarithmic values; terms that are 0 or below are then left out."""
+        self._log.setChecked(log)
+
+    def _redraw(self) -> None:
+        steps, values = self._history
+        for name in [name for name in self._curves if name not in values]:
+            self._plot.removeItem(self._curves.pop(name))
+        for name, row in values.items():
+            self._curve(name).setData(np.asarray(steps, dtype=np.float64), self._drawable(row))
+        names = {name: curve.opts["pen"].color().name() for name, curve in self._curves.items()}
+        self._legend.setText("&emsp;".join(f'<span style="color:{c}">▬</span>&nbsp;{n}' for n, c in names.items()))
+
+    def _drawable(self, row: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The values as drawn. pyqtgraph's own log mode would warn at every 0."""
+        drawn = np.asarray(row, dtype=np.float64)
+        logarithmic = self._log.isChecked()
+        self._plot.getPlotItem().getAxis("left").setLogMode(logarithmic)
+        if not logarithmic:
+            return drawn
+        return np.log10(np.where(drawn > 0, drawn, np.nan))
+
+    def _curve(self, name: str) -> pg.PlotDataItem:
+        if name not in self._curves:
+            used = {curve.opts["pen"].color().name() for curve in self._curves.values()}
+            colour = next((c for c in COLOURS if c not in used), COLOURS[-1])
+            self._curves[name] = self._plot.plot(
+                pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True
+            )
+        return self._curves[name]
+
+    def _dress(self, item: pg.PlotItem) -> None:
+        item.setMenuEnabled(False)
+        item.hideButtons()
+        item.setMouseEnabled(x=False, y=False)
+        item.setLabel("bottom", "step", color=theme.MUTED)
+        item.setLabel("left", "loss", color=theme.MUTED)
+        item.showGrid(x=True, y=True, alpha=0.15)
+        for side in ("left", "bottom"):
+            item.getAxis(side).setTextPen(theme.TEXT)
+            item.getAxis(side).setPen(theme.LINE)
+            item.getAxis(side).enableAutoSIPrefix(False)

@@ -1,0 +1,211 @@
+"""Start and stop a fit, its settings, its progress and what came out."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QSplitter,
+    QTextBrowser,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from noder_viewer.curves import LossCurves
+from noder_viewer.jobs import FitChoice, FitChoices
+from noder_viewer.settings_form import SettingsForm
+
+DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU"}
+_RESULT_HINT = "After a fit: scores of each scan, and what the scans can and cannot support."
+
+
+class FitPanel(QWidget):
+    """Preset, settings, Start and Stop, curves, report. Emits what the user wants; shows what it is told."""
+
+    start_requested = Signal(object)
+    stop_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._choices: FitChoices | None = None
+        self._ready, self._fitting = False, False
+        self.preset, self.method, self.device = QComboBox(), QComboBox(), QComboBox()
+        self.preset.setToolTip("A set of settings: faster, or more accurate")
+        self.preset.activated.connect(self._on_preset)
+        self.form = SettingsForm()
+        self.form.changed.connect(self._on_settings_changed)
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 2**31 - 1)
+        self.seed.setToolTip("Equal seeds give equal fits on one machine")
+        self.match = QCheckBox("Match brightness to the first scan")
+        self.match.setToolTip("One gain and one offset for each scan, measured in the mask")
+        self.match.setChecked(True)
+        self.start = QPushButton("Start")
+        self.start.setProperty("primary", True)
+        self.start.clicked.connect(self.request_start)
+        self.stop = QPushButton("Stop")
+        self.stop.setToolTip("Stop and keep what there is")
+        self.stop.clicked.connect(self.stop_requested)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setProperty("muted", True)
+        self.curves = LossCurves()
+        self.report = QTextBrowser()
+        self.report.setOpenExternalLinks(False)
+        self._lay_out()
+        self.set_report("")
+        self._refresh()
+
+    def set_choices(self, choices: FitChoices) -> None:
+        """Fill in presets, methods and devices, once known."""
+        self._choices = choices
+        self.method.clear()
+        self.method.addItems(list(choices.methods))
+        self.preset.clear()
+        for name in choices.presets:
+            self.preset.addItem(name.capitalize(), name)
+        self.preset.setCurrentIndex(max(0, self.preset.findData(choices.default_preset)))
+        self.device.clear()
+        for name, text in DEVICES.items():
+            if name != "cuda" or choices.has_gpu:
+                self.device.addItem(text, name)
+        self._rows.setRowVisible(self.method, len(choices.methods) > 1)
+        self._rows.setRowVisible(self.device, choices.has_gpu)
+        self._on_preset()
+        self._refresh()
+
+    def set_preset(self, name: str) -> None:
+        """Choose a preset by its name."""
+        self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
+        self._on_preset()
+
+    def set_state(self, *, ready: bool, fitting: bool, stopping: bool = False) -> None:
+        """`ready`: there is a series that can be fitted. While `fitting`, settings are locked."""
+        self._ready, self._fitting = ready, fitting
+        self.stop.setText("Stopping…" if stopping else "Stop")
+        self._refresh(stopping)
+
+    def set_progress(self, fraction: float | None, text: str) -> None:
+        """`fraction` 0..1, None = unknown (the bar runs); `text` says the stage and the time left."""
+        self.bar.setRange(0, 0 if fraction is None else 1000)
+        if fraction is not None:
+            self.bar.setValue(round(1000 * fraction))
+        self.message.setText(text)
+
+    def set_curves(self, steps: list[int], values: dict[str, list[float]]) -> None:
+        """Losses by name over the steps so far."""
+        self.curves.set_history(steps, values)
+
+    def clear_curves(self) -> None:
+        """Before a new fit."""
+        self.curves.clear()
+
+    def set_report(self, html: str) -> None:
+        """Scores and notes as HTML; empty: a hint."""
+        self.report.setHtml(html or f"<p style='color:#8b919e'>{_RESULT_HINT}</p>")
+
+    def choice(self) -> FitChoice:
+        """What stands in the panel. Raises ValueError for a setting that does not parse."""
+        return FitChoice(
+            method=self.method.currentText() or "noder",
+            preset=self.preset.currentData() or "balanced",
+            settings=None if self._choices is None else self.form.settings(),
+            device=self.device.currentData() or "auto",
+            seed=self.seed.value(),
+            match_intensity=self.match.isChecked(),
+        )
+
+    def request_start(self) -> None:
+        """What the Start button does."""
+        try:
+            choice = self.choice()
+        except ValueError as error:
+            self.message.setText(str(error))
+            return
+        self.start_requested.emit(choice)
+
+    def _lay_out(self) -> None:
+        self._rows = QFormLayout()
+        self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows.addRow("Preset", self.preset)
+        self._rows.addRow("Method", self.method)
+        self._rows.addRow("Device", self.device)
+        self.more = QToolButton()
+        self.more.setText("Settings")
+        self.more.setCheckable(True)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.setAutoRaise(True)
+        self.more.toggled.connect(self._on_more)
+        self.details = self._make_details()
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start, 2)
+        buttons.addWidget(self.stop, 1)
+        top = QWidget()
+        layout = QVBoxLayout(top)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._rows)
+        layout.addWidget(self.more)
+        layout.addWidget(self.details, 1)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.setChildrenCollapsible(False)
+        for widget in (self.curves, self.report):
+            widget.setMinimumHeight(110)
+            split.addWidget(widget)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 8, 8, 8)
+        outer.addWidget(top)
+        outer.addWidget(split, 1)
+
+    def _make_details(self) -> QScrollArea:
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(4, 0, 4, 0)
+        layout.addWidget(self.form)
+        seeds = QFormLayout()
+        seeds.addRow("Seed", self.seed)
+        layout.addLayout(seeds)
+        layout.addWidget(self.match)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        area.setMinimumHeight(200)
+        area.hide()
+        return area
+
+    def _on_more(self, shown: bool) -> None:
+        self.details.setVisible(shown)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def _on_preset(self) -> None:
+        name = self.preset.currentData()
+        if self._choices is not None and name in self._choices.presets:
+            self.form.set_settings(self._choices.presets[name])
+            self.more.setText("Settings")
+
+    def _on_settings_changed(self) -> None:
+        self.more.setText("Settings (changed)")
+
+    def _refresh(self, stopping: bool = False) -> None:
+        known = self._choices is not None
+        self.start.setEnabled(known and self._ready and not self._fitting)
+        self.start.setToolTip("" if known else "The engine is still loading")
+        self.stop.setEnabled(self._fitting and not stopping)
+        for widget in (self.preset, self.method, self.device, self.details):
+            widget.setEnabled(known and not self._fitting)
+        self.bar.setVisible(self._fitting)

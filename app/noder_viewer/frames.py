@@ -1,0 +1,117 @@
+"""Whole frames for the timeline's strip and the 3D canvas. Pure functions, no Qt; run them off the GUI thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noder_viewer.overlays import motion_vectors
+from noder_viewer.pictures import Levels, Picture, nearest_scan, time_words
+from noder_viewer.plane import Floats, Plane
+from noder_viewer.scene import active_grid
+
+if TYPE_CHECKING:
+    from noder.grid import Grid
+    from noder_viewer.session import Session
+
+ARROWS_ACROSS = 14
+"""Arrows of the 3D canvas along the longest side: more of them hide each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """A small frame (ni,nj) at `time`; `spacing` of its pixels in mm, `flip_x` as in the slice view."""
+
+    time: float
+    data: Picture
+    spacing: tuple[float, float]
+    flip_x: bool
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeScene:
+    """What the 3D canvas shows: `data` (I,J,K) on `grid`, arrows at RAS mm `points` (N,3) along `vectors` (N,3)."""
+
+    data: Picture
+    grid: Grid
+    levels: Levels
+    points: Floats
+    vectors: Floats
+    title: str
+
+
+def thumbnail_times(first: float, last: float, n: int) -> list[float]:
+    """`n` times evenly spread, both ends included."""
+    return [float(t) for t in np.linspace(first, last, n)]
+
+
+def thumbnail(session: Session, t: float, axis: int = 2, size: int = 72) -> Thumbnail | None:
+    """The slice under the cursor at time t, at most about `size` pixels wide; the nearest scan before there is a fit."""
+    grid = active_grid(session)
+    if grid is None:
+        return None
+    plane = Plane.through(grid, axis, session.cursor_mm)
+    step = max(1, -(-max(plane.shape) // size))
+    factors = [step, step, step]
+    factors[axis] = 1
+    coarse = plane.slice_grid.coarsen((factors[0], factors[1], factors[2]))
+    data = _frame(session, coarse, t).squeeze(axis)
+    a, b = plane.axes
+    return Thumbnail(t, data, (coarse.spacing[a], coarse.spacing[b]), plane.flipped(session.radiological))
+
+
+def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene | None:
+    """The frame at the session's time, on a grid of at most about `max_voxels`, with its motion arrows."""
+    grid = active_grid(session)
+    if grid is None:
+        return None
+    coarse = _coarse(grid, max_voxels)
+    points, vectors = _arrows(session, grid)
+    kind = "prediction" if session.trajectory is not None else "observed"
+    title = f"{kind} at t = {time_words(session, session.time)}"
+    return VolumeScene(_frame(session, coarse, session.time), coarse, session.window, points, vectors, title)
+
+
+def default_window(volume: NDArray[np.float32]) -> Levels:
+    """Grey levels that show a volume well: 0.5 to 99.5 % of what is not background."""
+    sample = volume.reshape(-1)[:: max(1, volume.size // 200_000)]
+    low, high = float(sample.min()), float(sample.max())
+    if low == high:
+        return low, low + 1.0
+    lit = sample[sample > low + 0.02 * (high - low)]
+    return float(min(low, np.percentile(sample, 0.5))), float(np.percentile(lit, 99.5))
+
+
+def _frame(session: Session, grid: Grid, t: float) -> Picture:
+    if session.trajectory is not None:
+        volume = session.trajectory.predict(t, grid=grid, carry=session.carry)
+        return np.ascontiguousarray(volume[0].cpu().numpy(), dtype=np.float32)
+    found = nearest_scan(session)
+    if found is None:
+        return np.zeros(grid.shape, dtype=np.float32)
+    image = found[1].image
+    return np.ascontiguousarray(image.grid.sample(image.tensor(), grid.points())[0].numpy(), dtype=np.float32)
+
+
+def _arrows(session: Session, grid: Grid) -> tuple[Floats, Floats]:
+    if session.trajectory is None or not session.overlays.quiver:
+        return np.zeros((0, 3)), np.zeros((0, 3))
+    length = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True))
+    factors = [max(1, round(length / ARROWS_ACROSS / step)) for step in grid.spacing]
+    coarse = grid.coarsen((factors[0], factors[1], factors[2]))
+    points = coarse.points().reshape(-1, 3)
+    vectors = motion_vectors(session.trajectory, session.time, points)
+    moved = np.linalg.norm(vectors, axis=1) > 0.1 * max(float(np.linalg.norm(vectors, axis=1).max()), 0.2)
+    drawn = vectors[moved] * session.overlays.quiver_scale
+    return points.numpy()[moved] - drawn, drawn
+
+
+def _coarse(grid: Grid, max_voxels: int) -> Grid:
+    """Voxels joined along their shorter sides first, until there are few enough."""
+    factors = [1, 1, 1]
+    while np.prod([-(-n // f) for n, f in zip(grid.shape, factors, strict=True)]) > max_voxels:
+        factors[int(np.argmin(np.array(grid.spacing) * factors))] += 1
+    return grid if factors == [1, 1, 1] else grid.coarsen((factors[0], factors[1], factors[2]))

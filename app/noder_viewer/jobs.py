@@ -1,0 +1,268 @@
+"""What the background threads run: no Qt, and the heavy imports stay inside, so that the window is up before them.
+
+Each job is a small frozen object; calling it with the `Task` that runs it does the work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from noder.atomic import output_errors
+
+if TYPE_CHECKING:
+    from noder.fit import FitProgress, FitResult
+    from noder.series import ImageSeries
+    from noder.trajectory import Trajectory
+
+    from noder_viewer.session import Session
+
+N_THUMBNAILS = 14
+AXES = (0, 1, 2)
+
+
+class Reporter(Protocol):
+    """What a job may call: see `loader.Task`."""
+
+    def report(self, value: object) -> None: ...
+
+    def check_cancelled(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class FitChoice:
+    """What the fit panel asks for; `make_steps` makes a `FitConfig` of it. settings None = those of the preset."""
+
+    method: str = "noder"
+    preset: str = "balanced"
+    settings: Any = None
+    device: str = "auto"
+    seed: int = 0
+    match_intensity: bool = True
+
+
+@dataclass(frozen=True)
+class FitChoices:
+    """What there is to choose from, known once the engine has been imported."""
+
+    methods: tuple[str, ...]
+    presets: dict[str, Any] = field(default_factory=dict)
+    default_preset: str = "balanced"
+    has_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A series whose data has been read, with its grey levels; `result` and `folder` where it was a saved fit."""
+
+    paths: list[Path]
+    series: ImageSeries
+    window: tuple[float, float]
+    value_range: tuple[float, float]
+    result: FitResult | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Import the engine and say what it offers."""
+
+    def __call__(self, task: Reporter) -> FitChoices:
+        import torch
+
+        set_torch_threads()
+        from noder.fit import METHODS, PRESETS
+
+        return FitChoices(tuple(METHODS), dict(PRESETS), has_gpu=torch.cuda.is_available())
+
+
+@dataclass(frozen=True)
+class WarmUpCanvas:
+    """Import what the 3D canvas needs."""
+
+    def __call__(self, task: Reporter) -> None:
+        from noder_viewer.volume import warm
+
+        warm()
+
+
+@dataclass(frozen=True)
+class Read:
+    """Headers first, then all data; a folder with a result.json is a saved fit. Raises InputError."""
+
+    paths: list[Path]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, task: Reporter) -> Opened:
+        folder = saved_fit_folder(self.paths)
+        result = None
+        if folder is not None:
+            from noder.fit import load_result
+
+            result = load_result(folder)
+            series = result.series
+        else:
+            from noder.series import ImageSeries
+
+            series = ImageSeries.from_paths(self.paths, **self.options)
+        task.report(f"Reading {len(series.scans)} scans, {_megabytes(series)} MB…")
+        series.check()
+        return _opened(self.paths, series, result, folder)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Run exporters into a folder; reports `ExportProgress`. Leaving early leaves nothing behind."""
+
+    result: FitResult | None
+    names: tuple[str, ...]
+    times: tuple[float, ...]
+    folder: Path
+    carry: str
+    picture: bytes | None = None
+
+    def __call__(self, task: Reporter) -> list[Path]:
+        paths: list[Path] = []
+        if self.names and self.result is not None:
+            paths += self._volumes(self.result, task)
+        if self.picture is not None:
+            with output_errors(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            paths.append(write_picture(self.folder / "view.png", self.picture))
+        return paths
+
+    def _volumes(self, result: FitResult, task: Reporter) -> list[Path]:
+        from noder.export import export_steps
+
+        steps = export_steps(result, self.names, self.times, self.folder, carry=self.carry)
+        try:
+            while True:
+                task.report(next(steps))
+        except StopIteration as end:
+            return list(end.value)
+        finally:
+            steps.close()  # its staging folder goes with it, also when the task was cancelled
+
+
+@dataclass(frozen=True)
+class Save:
+    """Save a fit as a folder that can be opened again."""
+
+    result: FitResult
+    folder: Path
+
+    def __call__(self, task: Reporter) -> Path:
+        from noder.fit import save_result
+
+        save_result(self.result, self.folder)
+        return self.folder
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Decode the visible slices of a trajectory; the scenes remember them, so that the window finds them ready."""
+
+    session: Session
+
+    def __call__(self, task: Reporter) -> Trajectory | None:
+        from noder_viewer.scene import slice_scene
+
+        for axis in AXES:
+            task.check_cancelled()
+            slice_scene(self.session, axis)
+        return self.session.preview
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small frames over the whole span, reported as a growing list."""
+
+    session: Session
+
+    def __call__(self, task: Reporter) -> None:
+        from noder_viewer.frames import thumbnail, thumbnail_times
+
+        times = self.session.times
+        frames: list[object] = []
+        for t in thumbnail_times(times[0], times[-1], N_THUMBNAILS):
+            frames.append(thumbnail(self.session, t))
+            task.report(list(frames))
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What the 3D canvas shows at the session's time."""
+
+    session: Session
+
+    def __call__(self, task: Reporter) -> object:
+        from noder_viewer.frames import volume_scene
+
+        return volume_scene(self.session)
+
+
+def make_steps(
+    session: Session, choice: FitChoice
+) -> Generator[FitProgress, bool | None, FitResult]:
+    """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
+    from noder.fit import PRESETS, FitConfig, fit_steps
+
+    set_torch_threads()
+    if session.series is None:
+        raise ValueError("no series is open: there is nothing to fit")
+    config = FitConfig(
+        method=choice.method,
+        preset=choice.preset,
+        settings=choice.settings or PRESETS[choice.preset],
+        hold_out=tuple(sorted(session.hold_out)),
+        exclude=tuple(sorted(session.exclude)),
+        mask=session.mask,
+        seed=choice.seed,
+        device=choice.device,
+        match_intensity=choice.match_intensity,
+    )
+    return fit_steps(session.series, config)
+
+
+def set_torch_threads() -> None:
+    """Leave one core to the window: with all of them taken, neither the fit nor the window runs well."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+
+
+def saved_fit_folder(paths: list[Path]) -> Path | None:
+    """The folder of a saved fit, if that is what `paths` (the folder or its result.json) are."""
+    if len(paths) != 1:
+        return None
+    folder = paths[0].parent if paths[0].name == "result.json" else paths[0]
+    return folder if (folder / "result.json").is_file() else None
+
+
+def write_picture(path: Path, png: bytes) -> Path:
+    """Write PNG bytes under `path` at once; returns `path`. Raises OutputError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with output_errors(path):
+        try:
+            temporary.write_bytes(png)
+            temporary.replace(path)
+        finally:
+            if temporary.exists():
+                temporary.unlink()
+    return path
+
+
+def _megabytes(series: ImageSeries) -> int:
+    return round(sum(scan.image.n_bytes for scan in series.scans) / 1e6)
+
+
+def _opened(paths: list[Path], series: ImageSeries, result: FitResult | None, folder: Path | None) -> Opened:
+    from noder_viewer.frames import default_window
+
+    volumes = [scan.image.numpy() for scan in series.scans]
+    lo, hi = default_window(volumes[0])
+    bottom, top = min(float(v.min()) for v in volumes), max(float(v.max()) for v in volumes)
+    return Opened(paths, series, (float(lo), float(hi)), (bottom, max(top, bottom + 1e-6)), result, folder)

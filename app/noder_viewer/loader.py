@@ -1,0 +1,140 @@
+"""Work that must not run in the GUI thread: one task, and the newest-wins lane for pictures that are asked for often.
+
+Slots have to be bound methods of QObjects that live in the GUI thread: with the sender in a `QThread`, Qt runs plain
+functions and lambdas in the worker, where they would touch widgets.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from noder.errors import NoderError
+from PySide6.QtCore import QObject, QThread, Signal
+
+log = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """Raised by a task's work to end without a result."""
+
+
+def as_sentence(error: BaseException) -> NoderError:
+    """`error` itself if it is one of ours, else one of ours with a sentence for the user; the trace goes to the log."""
+    if isinstance(error, NoderError):
+        return error
+    log.error("unexpected error", exc_info=error)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return NoderError("There is not enough memory for this. Close other programs, or use fewer or smaller scans.")
+    return NoderError(f"Something unexpected went wrong ({type(error).__name__}: {error}). Details are in the log.")
+
+
+class Task(QThread):
+    """Runs `work(task)` in a thread of its own. Emits `succeeded(result)` or `failed(NoderError)`, never both."""
+
+    reported = Signal(object)
+    succeeded = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, work: Callable[[Task], object], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._work = work
+        self._cancel = threading.Event()
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            result = self._work(self)
+        except Cancelled:
+            return
+        except Exception as error:  # a thread's last line of defence: whatever it is becomes a sentence
+            self.failed.emit(as_sentence(error))
+        else:
+            if not self._cancel.is_set():
+                self.succeeded.emit(result)
+
+    def report(self, value: object) -> None:
+        """Called by the work: hand an intermediate value to the GUI thread, or leave when cancelled."""
+        self.check_cancelled()
+        self.reported.emit(value)
+
+    def check_cancelled(self) -> None:
+        """Called by the work between two pieces of it. Raises `Cancelled`."""
+        if self._cancel.is_set():
+            raise Cancelled
+
+    def cancel(self) -> None:
+        """Ask the work to end; nothing is emitted afterwards by work that looks."""
+        self._cancel.set()
+
+
+class Latest(QObject):
+    """A lane of work where only the newest request counts: an older one that still waits is dropped, never queued."""
+
+    reported = Signal(object)
+    done = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._task: Task | None = None
+        self._waiting: Callable[[Task], object] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return self._task is not None
+
+    def submit(self, work: Callable[[Task], object], *, interrupt: bool = False) -> None:
+        """Run `work` now, or after what runs now. `interrupt` also asks what runs now to give up."""
+        if self._task is None:
+            self._start(work)
+            return
+        self._waiting = work
+        if interrupt:
+            self._task.cancel()
+
+    def cancel(self) -> None:
+        """Drop what waits and ask what runs to end."""
+        self._waiting = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def shut_down(self, wait_ms: int = 3000) -> None:
+        """Cancel and wait: a `QThread` must not be destroyed while it runs."""
+        self.cancel()
+        if self._task is not None:
+            self._task.wait(wait_ms)
+
+    def _start(self, work: Callable[[Task], object]) -> None:
+        self._task = Task(work, self)
+        self._task.reported.connect(self._on_reported)
+        self._task.succeeded.connect(self._on_succeeded)
+        self._task.failed.connect(self._on_failed)
+        self._task.finished.connect(self._on_finished)
+        self._task.start()
+
+    def _is_stale(self) -> bool:
+        return self.sender() is not self._task
+
+    def _on_reported(self, value: object) -> None:
+        if not self._is_stale():
+            self.reported.emit(value)
+
+    def _on_succeeded(self, value: object) -> None:
+        if not self._is_stale():
+            self.done.emit(value)
+
+    def _on_failed(self, error: object) -> None:
+        if not self._is_stale():
+            self.failed.emit(error)
+
+    def _on_finished(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.wait()
+            task.deleteLater()
+        if self._waiting is not None:
+            work, self._waiting = self._waiting, None
+            self._start(work)

@@ -1,0 +1,213 @@
+"""The window: two by two pictures over a timeline, panels left and right, menus from the tables of `actions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeySequence, QShowEvent
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QGridLayout,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
+from noder_viewer.banner import Banner
+from noder_viewer.fit_panel import FitPanel
+from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.resources import icon
+from noder_viewer.series_panel import SeriesPanel
+from noder_viewer.settings import recent_label
+from noder_viewer.slices import SliceView
+from noder_viewer.timeline import Timeline
+from noder_viewer.volume import VolumeView
+from noder_viewer.welcome import Welcome
+
+TITLE = "noder-viewer"
+
+
+class MainWindow(QMainWindow):
+    """Holds the widgets and lays them out. It says what was dropped or chosen; the controller does it."""
+
+    paths_dropped = Signal(list)
+    recent_requested = Signal(list)
+    clear_recent_requested = Signal()
+    shown = Signal()
+    closing = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle(TITLE)
+        self.setWindowIcon(QIcon(str(icon())))
+        self.setAcceptDrops(True)
+        self.setMinimumSize(QSize(1000, 640))
+        self.slices = tuple(SliceView(axis) for axis in (0, 1, 2))
+        self.timeline = Timeline()
+        self.volume = VolumeView()
+        self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
+        self.banner = Banner()
+        self.welcome = Welcome()
+        self.actions_by_name: dict[str, QAction] = {}
+        self.read_out, self.status = QLabel(), QLabel()
+        self._was_shown = False
+        self.setCentralWidget(self._make_centre())
+        self.docks = [
+            self._dock("Series", self.series_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=False),
+            self._dock("Display", self.overlay_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True),
+            self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=False),
+        ]
+        self._make_menus()
+        self.statusBar().addWidget(self.status, 1)
+        self.statusBar().addPermanentWidget(self.read_out)
+        self.set_loaded(False)
+        self.resize(1500, 940)
+        self.resizeDocks(self.docks[:2], [420, 440], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks[0], self.docks[2]], [350, 330], Qt.Orientation.Horizontal)
+
+    def set_loaded(self, loaded: bool) -> None:
+        """Show the pictures, or the welcome page while there are none."""
+        self.pages.setCurrentIndex(int(loaded))
+
+    def set_title(self, name: str) -> None:
+        """Name what is open; "" for nothing."""
+        self.setWindowTitle(f"{name} — {TITLE}" if name else TITLE)
+
+    def set_status(self, text: str) -> None:
+        """What the program is doing, bottom left."""
+        self.status.setText(text)
+
+    def set_read_out(self, text: str) -> None:
+        """Place and values under the mouse, bottom right."""
+        self.read_out.setText(text)
+
+    def set_recent(self, groups: list[list[Path]]) -> None:
+        """Fill the menu of recent files and the welcome page."""
+        self._recent_menu.clear()
+        for group in groups:
+            action = self._recent_menu.addAction(recent_label(group))
+            action.setData([str(path) for path in group])
+            action.setToolTip("\n".join(map(str, group[:20])))
+            action.triggered.connect(self._on_recent)
+        if groups:
+            self._recent_menu.addSeparator()
+            self._recent_menu.addAction("Clear").triggered.connect(self.clear_recent_requested)
+        self._recent_menu.setEnabled(bool(groups))
+        self.welcome.set_recent(groups)
+
+    def set_available(self, states: frozenset[str]) -> None:
+        """Enable the actions whose `needs` is among `states`."""
+        for entries in MENUS.values():
+            for entry in entries:
+                if isinstance(entry, Action):
+                    self.actions_by_name[entry.name].setEnabled(not entry.needs or entry.needs in states)
+
+    def set_checked(self, name: str, on: bool) -> None:
+        """Mark a checkable action."""
+        self.actions_by_name[name].setChecked(on)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _local_paths(event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = _local_paths(event.mimeData().urls())
+        if paths:
+            event.acceptProposedAction()
+            self.paths_dropped.emit(paths)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            self.shown.emit()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
+        super().closeEvent(event)
+
+    def _make_centre(self) -> QWidget:
+        pictures = QWidget()
+        grid = QGridLayout(pictures)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        axial, coronal, sagittal = self.slices[2], self.slices[1], self.slices[0]
+        for position, view in enumerate((axial, sagittal, coronal, self.volume)):
+            grid.addWidget(view, position // 2, position % 2)
+        for k in (0, 1):
+            grid.setRowStretch(k, 1)
+            grid.setColumnStretch(k, 1)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(pictures)
+        split.addWidget(self.timeline)
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 0)
+        split.setChildrenCollapsible(False)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.welcome)
+        self.pages.addWidget(split)
+        centre = QWidget()
+        column = QVBoxLayout(centre)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(4)
+        column.addWidget(self.banner)
+        column.addWidget(self.pages, 1)
+        return centre
+
+    def _dock(self, title: str, panel: QWidget, area: Qt.DockWidgetArea, *, scroll: bool) -> QDockWidget:
+        dock = QDockWidget(title)
+        dock.setObjectName(title)
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        if scroll:
+            frame = QScrollArea()
+            frame.setWidgetResizable(True)
+            frame.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            frame.setWidget(panel)
+            frame.setMinimumWidth(panel.minimumSizeHint().width() + 16)
+            dock.setWidget(frame)
+        else:
+            dock.setWidget(panel)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _make_menus(self) -> None:
+        self._recent_menu = QMenu("Open &recent", self)
+        for title, entries in MENUS.items():
+            menu = self.menuBar().addMenu(title)
+            menu.setToolTipsVisible(True)
+            for entry in entries:
+                if entry is None:
+                    menu.addSeparator()
+                elif entry == RECENT:
+                    menu.addMenu(self._recent_menu)
+                elif entry == DOCKS:
+                    menu.addActions([dock.toggleViewAction() for dock in self.docks])
+                elif isinstance(entry, Action):
+                    menu.addAction(self._make_action(entry))
+
+    def _make_action(self, entry: Action) -> QAction:
+        action = QAction(entry.text, self)
+        action.setShortcuts([QKeySequence(keys) for keys in entry.shortcuts])
+        action.setCheckable(entry.checkable)
+        action.setToolTip(entry.tip)
+        action.setStatusTip(entry.tip)
+        self.actions_by_name[entry.name] = action
+        return action
+
+    def _on_recent(self) -> None:
+        action = self.sender()
+        if isinstance(action, QAction):
+            self.recent_requested.emit([Path(path) for path in action.data()])
+
+
+def _local_paths(urls: list[QUrl]) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]

@@ -1,0 +1,171 @@
+"""Opens scans and saved fits in the background; what is open stays until the new has been read whole."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from noder.errors import REMEDIES, InputError, NoderError
+from PySide6.QtCore import QObject, Signal
+
+from noder_viewer.fitting import Fitting
+from noder_viewer.jobs import Opened, Read
+from noder_viewer.loader import Latest
+from noder_viewer.main_window import MainWindow
+from noder_viewer.presenter import Presenter
+from noder_viewer.session import Session
+from noder_viewer.settings import Settings
+
+if TYPE_CHECKING:
+    from noder.grid import Grid
+
+CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
+"""Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
+
+
+class Opening(QObject):
+    """Reads what the user gives; emits `opened`, or `failed(sentence)` once the banner shows it."""
+
+    opened = Signal()
+    failed = Signal(str)
+
+    def __init__(
+        self, window: MainWindow, session: Session, settings: Settings, presenter: Presenter, fitting: Fitting
+    ) -> None:
+        super().__init__(fitting)
+        self._window, self._session, self._settings = window, session, settings
+        self._presenter, self._fitting = presenter, fitting
+        self.remember = True
+        self._wanted: Read | None = None
+        self._open_when_ended = False
+        self._earlier: dict[str, Any] | None = None
+        self._reader = Latest(self)
+        self._reader.reported.connect(self._on_reported)
+        self._reader.done.connect(self._on_read)
+        self._reader.failed.connect(self._on_failed)
+        fitting.ended.connect(self._on_fit_ended)
+
+    def open(self, paths: list[Path], **options: Any) -> None:
+        """Read `paths`; options as `ImageSeries.from_paths` takes them."""
+        self._wanted = Read(list(paths), options)
+        if self._fitting.running:
+            sentence = "A fit is running. Stop it before opening other scans."
+            self._window.banner.set_message(sentence, "warning", remedy=(STOP_AND_OPEN, "Stop and open"))
+            return
+        self._session.activity = "opening"
+        self._window.banner.set_busy(f"Opening {named(paths)}…", cancel=CANCEL)
+        self._reader.submit(self._wanted, interrupt=True)
+
+    def set_times(self, texts: list[str], unit: str) -> None:
+        """Take over edited times (as typed, one a scan) and their unit."""
+        session, series = self._session, self._session.series
+        if series is None or session.activity:
+            return
+        try:
+            edited = series.with_times([_number(text) for text in texts], unit or series.unit)
+        except (ValueError, NoderError) as error:
+            self._fail(str(error))
+            self._presenter.mark("series")
+            return
+        if list(edited.times) == list(series.times) and edited.unit == series.unit:
+            return
+        self._put_aside("The times have changed, so the fit no longer describes this series.")
+        place = {id(scan.image): k for k, scan in enumerate(edited.scans)}
+        moved = [place[id(scan.image)] for scan in series.scans]
+        session.result, session.saved_in = None, None
+        session.hold_out = frozenset(moved[k] for k in session.hold_out) - {0}
+        session.exclude = frozenset(moved[k] for k in session.exclude) - {0}
+        session.time = edited.times[0]
+        session.series = edited
+
+    def answer(self, key: str) -> None:
+        """The banner's button was pressed."""
+        if key == CANCEL:
+            self._reader.cancel()
+            self._session.activity = ""
+        elif key == UNDO and self._earlier is not None and not self._session.activity:
+            self._session.restore(self._earlier)
+            self._earlier = None
+        elif key == STOP_AND_OPEN:
+            self._open_when_ended = True
+            self._fitting.stop()
+        elif key in REMEDIES and self._wanted is not None:
+            self.open(self._wanted.paths, **{**self._wanted.options, key: True})
+
+    def shut_down(self) -> None:
+        """Stop reading."""
+        self._reader.shut_down()
+
+    def _put_aside(self, sentence: str) -> None:
+        """An unsaved fit is about to be replaced: keep it for an Undo."""
+        if self._session.result is None or self._session.saved_in is not None:
+            self._earlier = None
+            return
+        self._earlier = self._session.snapshot()
+        self._window.banner.set_message(sentence, "info", remedy=(UNDO, "Back to the fit"))
+
+    def _on_reported(self, words: object) -> None:
+        self._window.banner.set_busy(str(words), cancel=CANCEL)
+
+    def _on_read(self, value: object) -> None:
+        if not isinstance(value, Opened):
+            return
+        session, config = self._session, None if value.result is None else value.result.config
+        self._window.banner.clear()
+        if value.series.notes:
+            self._window.banner.set_message("  ".join(value.series.notes), "info")
+        self._put_aside("The fit that was shown before had not been saved.")
+        session.preview, session.progress = None, None
+        session.result, session.saved_in = value.result, value.folder
+        session.hold_out = frozenset(config.hold_out) if config else frozenset()
+        session.exclude = frozenset(config.exclude) if config else frozenset()
+        session.mask = config.mask if config else None
+        session.window, session.value_range = value.window, value.value_range
+        session.time = value.series.times[0]
+        session.cursor_mm = centre_of(value.series.grid)
+        session.series = value.series
+        session.activity = ""
+        session.status = f"Opened {named(value.paths)}"
+        if self.remember:
+            self._settings.add_recent(value.paths)
+            self._window.set_recent(self._settings.recent())
+        self._presenter.refresh()
+        self.opened.emit()
+
+    def _on_failed(self, error: object) -> None:
+        self._session.activity = ""
+        remedy = error.remedy if isinstance(error, InputError) else None
+        self._fail(str(error), None if remedy is None else (remedy, REMEDIES[remedy][0]))
+
+    def _fail(self, sentence: str, remedy: tuple[str, str] | None = None) -> None:
+        self._window.banner.set_message(sentence, "error", remedy=remedy)
+        self.failed.emit(sentence)
+
+    def _on_fit_ended(self) -> None:
+        if self._open_when_ended and self._wanted is not None:
+            self._open_when_ended = False
+            self.open(self._wanted.paths, **self._wanted.options)
+
+
+def named(paths: list[Path]) -> str:
+    """What was opened, in few words."""
+    return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a time: write a number, such as 12 or 0.5.")
+    return value
+
+
+def centre_of(grid: Grid) -> tuple[float, float, float]:
+    """RAS mm of the centre voxel's centre."""
+    middle = np.array([(n - 1) // 2 for n in grid.shape], dtype=np.float64)
+    r, a, s = grid.to_mm(middle).tolist()
+    return r, a, s

@@ -1,0 +1,238 @@
+"""What is shown at a time and what is drawn over it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QDoubleRangeSlider
+
+from noder_viewer.session import CARRIES, SHOWS, OverlaySettings
+
+_TITLES = {"observed": "Observed", "prediction": "Prediction", "difference": "Difference", "side by side": "Both"}
+_TIPS = {
+    "observed": "The scan nearest in time, as it is (1)",
+    "prediction": "What the fit says at this time (2)",
+    "difference": "Prediction minus the nearest scan (3)",
+    "side by side": "Observed and prediction next to each other (4)",
+}
+
+
+class OverlayPanel(QWidget):
+    """Switches and sliders of the pictures; `x_requested` says what the user wants."""
+
+    show_requested = Signal(str)
+    carry_requested = Signal(str)
+    overlays_requested = Signal(object)
+    window_requested = Signal(float, float)
+    auto_window_requested = Signal()
+    radiological_requested = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._overlays = OverlaySettings()
+        self._loading = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.addLayout(self._make_shows())
+        layout.addLayout(self._make_carry())
+        layout.addWidget(self._make_window())
+        layout.addWidget(self._make_jacobian())
+        layout.addWidget(self._make_quiver())
+        self.radiological = QCheckBox("Radiological (patient's right on the left)")
+        self.radiological.clicked.connect(self.radiological_requested)
+        layout.addWidget(self.radiological)
+        layout.addStretch(1)
+        self.set_available(has_series=False, has_trajectory=False)
+
+    def set_show(self, show: str) -> None:
+        """Mark what is shown, one of `SHOWS`."""
+        self.shows[show].setChecked(True)
+
+    def set_carry(self, carry: str) -> None:
+        """Mark which scans are carried, a key of `CARRIES`."""
+        self.carry.setCurrentIndex(self.carry.findData(carry))
+
+    def set_overlays(self, overlays: OverlaySettings) -> None:
+        """Show the overlays' settings."""
+        self._loading = True
+        self._overlays = overlays
+        self.jacobian.setChecked(overlays.jacobian)
+        self.opacity.setValue(round(100 * overlays.jacobian_opacity))
+        self.quiver.setChecked(overlays.quiver)
+        self.spacing.setValue(overlays.quiver_spacing_mm)
+        self.scale.setValue(overlays.quiver_scale)
+        self._loading = False
+
+    def set_window_range(self, lo: float, hi: float) -> None:
+        """Limits of the grey levels: the range of the scans."""
+        self._loading = True
+        self.window_slider.setRange(lo, max(hi, lo + 1e-6))
+        for box in (self.lo, self.hi):
+            box.setRange(lo - (hi - lo), hi + (hi - lo))
+            box.setDecimals(_decimals(hi - lo))
+            box.setSingleStep(max((hi - lo) / 100, 10 ** -_decimals(hi - lo)))
+        self._loading = False
+
+    def set_window(self, lo: float, hi: float) -> None:
+        """Show the grey levels in use."""
+        self._loading = True
+        self.lo.setValue(lo)
+        self.hi.setValue(hi)
+        bottom, top = self.window_slider.minimum(), self.window_slider.maximum()
+        self.window_slider.setValue((min(max(lo, bottom), top), min(max(hi, bottom), top)))
+        self._loading = False
+
+    def set_radiological(self, on: bool) -> None:
+        """Show the side convention."""
+        self.radiological.setChecked(on)
+
+    def set_available(self, *, has_series: bool, has_trajectory: bool) -> None:
+        """Switch off what there is nothing for yet."""
+        for widget in (self.window_box, self.radiological, self.shows["observed"]):
+            widget.setEnabled(has_series)
+        for show in ("prediction", "difference", "side by side"):
+            self.shows[show].setEnabled(has_trajectory)
+        for box in (self.jacobian_box, self.quiver_box, self.carry):
+            box.setEnabled(has_trajectory)
+
+    def _make_shows(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        self.shows: dict[str, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        for position, show in enumerate(SHOWS):
+            button = QPushButton(_TITLES[show])
+            button.setCheckable(True)
+            button.setToolTip(_TIPS[show])
+            button.setObjectName(show)
+            button.setStyleSheet("QPushButton:checked { background: #2470c0; border-color: #2f80d5; color: white; }")
+            self._group.addButton(button)
+            self.shows[show] = button
+            grid.addWidget(button, position // 2, position % 2)
+        self._group.buttonClicked.connect(self._on_show)
+        return grid
+
+    def _make_carry(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.carry = QComboBox()
+        for carry, text in CARRIES.items():
+            self.carry.addItem(text, carry)
+        self.carry.setToolTip(
+            "A prediction moves what was seen to the wanted time: the scans before and after it, blended,\n"
+            "or the first scan alone (what the method's paper does)."
+        )
+        self.carry.activated.connect(self._on_carry)
+        row.addWidget(QLabel("Predict from"))
+        row.addWidget(self.carry, 1)
+        return row
+
+    def _make_window(self) -> QGroupBox:
+        self.window_box = QGroupBox("Grey levels")
+        self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
+        self.window_slider.valueChanged.connect(self._on_slider)
+        self.lo, self.hi = QDoubleSpinBox(), QDoubleSpinBox()
+        for box, tip in ((self.lo, "Black at this value"), (self.hi, "White at this value")):
+            box.setToolTip(tip)
+            box.setKeyboardTracking(False)
+            box.valueChanged.connect(self._on_window)
+        auto = QPushButton("Auto")
+        auto.clicked.connect(self.auto_window_requested)
+        row = QHBoxLayout()
+        row.addWidget(self.lo, 1)
+        row.addWidget(QLabel("to"))
+        row.addWidget(self.hi, 1)
+        row.addWidget(auto)
+        layout = QVBoxLayout(self.window_box)
+        layout.addWidget(self.window_slider)
+        layout.addLayout(row)
+        return self.window_box
+
+    def _make_jacobian(self) -> QGroupBox:
+        self.jacobian_box = QGroupBox("Growth")
+        self.jacobian = QCheckBox("Jacobian heatmap (log J, growth above 0)")
+        self.jacobian.setToolTip("J = volume at this time / volume in the reference; folded voxels are marked")
+        self.jacobian.clicked.connect(self._on_overlays)
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(5, 100)
+        self.opacity.valueChanged.connect(self._on_overlays)
+        form = QFormLayout(self.jacobian_box)
+        form.addRow(self.jacobian)
+        form.addRow("Opacity", self.opacity)
+        return self.jacobian_box
+
+    def _make_quiver(self) -> QGroupBox:
+        self.quiver_box = QGroupBox("Motion")
+        self.quiver = QCheckBox("Quiver in the slice plane (along the motion)")
+        self.quiver.setToolTip("From where the tissue was in the reference to where it is now")
+        self.quiver.clicked.connect(self._on_overlays)
+        self.spacing = _spin(1.0, 50.0, 0.5, " mm", "Distance between arrows: smaller is denser")
+        self.scale = _spin(0.1, 20.0, 0.5, " ×", "1 draws arrows at their true length")
+        for box in (self.spacing, self.scale):
+            box.valueChanged.connect(self._on_overlays)
+        form = QFormLayout(self.quiver_box)
+        form.addRow(self.quiver)
+        form.addRow("Spacing", self.spacing)
+        form.addRow("Length", self.scale)
+        return self.quiver_box
+
+    def _on_show(self) -> None:
+        button = self._group.checkedButton()
+        if button is not None:
+            self.show_requested.emit(button.objectName())
+
+    def _on_carry(self) -> None:
+        self.carry_requested.emit(self.carry.currentData())
+
+    def _on_overlays(self) -> None:
+        if self._loading:
+            return
+        wanted = dataclasses.replace(
+            self._overlays,
+            jacobian=self.jacobian.isChecked(),
+            jacobian_opacity=self.opacity.value() / 100,
+            quiver=self.quiver.isChecked(),
+            quiver_spacing_mm=self.spacing.value(),
+            quiver_scale=self.scale.value(),
+        )
+        self.overlays_requested.emit(wanted)
+
+    def _on_slider(self) -> None:
+        if not self._loading:
+            lo, hi = self.window_slider.value()
+            self.window_requested.emit(float(lo), float(hi))
+
+    def _on_window(self) -> None:
+        if not self._loading:
+            self.window_requested.emit(self.lo.value(), self.hi.value())
+
+
+def _spin(lo: float, hi: float, step: float, suffix: str, tip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(lo, hi)
+    box.setSingleStep(step)
+    box.setDecimals(1)
+    box.setSuffix(suffix)
+    box.setToolTip(tip)
+    box.setKeyboardTracking(False)
+    return box
+
+
+def _decimals(span: float) -> int:
+    """Digits behind the point so that a hundredth of `span` can be told apart."""
+    return next((digits for digits in range(6) if span * 10**digits >= 100), 6)

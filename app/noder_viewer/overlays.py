@@ -1,0 +1,142 @@
+"""What may be drawn over a slice: one pure function and one line in `OVERLAYS` each. No Qt.
+
+An overlay's name is also the name of its switch in `OverlaySettings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noder_viewer.plane import Floats, Plane
+from noder_viewer.recent import Recent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noder.trajectory import Trajectory
+
+SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+"""Half widths that the colour scale of log J may have: steps, so that a live preview does not make it flicker."""
+SHORTEST_MM = 0.02
+
+_recent = Recent(per_owner=1)
+
+
+class OverlayLook(Protocol):
+    """The fields of `session.OverlaySettings` that are read here."""
+
+    @property
+    def jacobian_opacity(self) -> float: ...
+    @property
+    def quiver_spacing_mm(self) -> float: ...
+    @property
+    def quiver_scale(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """`values` (ni,nj) on the colour scale [-limit, limit], NaN where `folds` (ni,nj) is set; `opacity` 0 to 1."""
+
+    title: str
+    values: NDArray[np.float32]
+    folds: NDArray[np.bool_]
+    limit: float
+    opacity: float
+
+    @property
+    def n_folds(self) -> int:
+        """Folded voxels on the slice."""
+        return int(self.folds.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Quiver:
+    """Arrows in in-plane mm: tails `start` (N,2), true motion `vector` (N,2), drawn `scale` times as long.
+
+    The tip of every arrow lies on the tissue that has arrived there; tails therefore move when `scale` is not 1.
+    """
+
+    title: str
+    start: Floats
+    vector: Floats
+    scale: float
+
+    def segments(self) -> tuple[Floats, Floats]:
+        """x and y of point pairs: shafts, then both strokes of the heads; three pairs an arrow."""
+        drawn = self.vector * self.scale
+        tip = self.start + drawn
+        head = 0.32 * drawn
+        side = np.stack([-head[:, 1], head[:, 0]], axis=1) * 0.5
+        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
+        return points[:, 0], points[:, 1]
+
+
+def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
+    """log J on the slice at time t: above 0 where tissue is larger than at the reference."""
+    growth = trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
+    folds = ~((growth > 0) & np.isfinite(growth))
+    values = np.log(np.where(folds, np.nan, growth))
+    limit = getattr(look, "jacobian_limit", None) or jacobian_limit(trajectory)
+    title = f"log J, growth > 0, frame at t = {t:.4g}"
+    return Heatmap(title, values, folds, float(limit), look.jacobian_opacity)
+
+
+def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Quiver:
+    """In-plane motion since the reference, from phi_t(x) to x, at points `quiver_spacing_mm` apart."""
+    import torch
+
+    points = torch.from_numpy(_lattice(plane, look.quiver_spacing_mm))
+    motion = plane.to_plane(motion_vectors(trajectory, t, points))
+    seen = np.hypot(*motion.T) > SHORTEST_MM
+    tip, motion = plane.to_plane(points.numpy())[seen], motion[seen]
+    scale = look.quiver_scale
+    return Quiver("motion: arrows point where tissue went, mm", tip - scale * motion, motion, scale)
+
+
+def motion_vectors(trajectory: Trajectory, t: float, points_mm: Tensor) -> Floats:
+    """(N,3) RAS mm: where the tissue that is at `points_mm` (N,3) at time t has come, minus where it was: -u."""
+    return -trajectory.displacement(points_mm, t).detach().cpu().numpy().astype(np.float64)
+
+
+OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Heatmap | Quiver]
+
+OVERLAYS: dict[str, OverlayFunction] = {
+    "jacobian": log_jacobian,
+    "quiver": motion_arrows,
+}
+
+
+def jacobian_limit(trajectory: Trajectory) -> float:
+    """Half width of the colour scale of log J: one for all times and slices, from a coarse look at the whole."""
+    return _recent.get(trajectory, "limit", lambda: _limit(trajectory))
+
+
+def _limit(trajectory: Trajectory) -> float:
+    shape = trajectory.grid.shape
+    coarse = trajectory.grid.coarsen(tuple(-(-n // 24) for n in shape))  # type: ignore[arg-type]
+    largest = 0.0
+    for t in np.linspace(trajectory.t_first, trajectory.t_last, 3)[1:]:
+        growth = trajectory.jacobian(float(t), grid=coarse).cpu().numpy()
+        growth = growth[(growth > 0) & np.isfinite(growth)]
+        if growth.size:
+            largest = max(largest, float(np.percentile(np.abs(np.log(growth)), 99.5)))
+    return next((scale for scale in SCALES if scale >= largest), SCALES[-1])
+
+
+def _lattice(plane: Plane, spacing_mm: float) -> Floats:
+    """(N,3) RAS mm: points of the slice, a regular lattice centred in it."""
+    lines = []
+    for origin, step, n in zip(plane.origin, plane.spacing, plane.shape, strict=True):
+        extent = (n - 1) * step
+        count = max(1, int(extent // spacing_mm) + 1)
+        lines.append(origin + (extent - (count - 1) * spacing_mm) / 2 + spacing_mm * np.arange(count))
+    along = np.empty((len(lines[0]), len(lines[1]), 3))
+    a, b = plane.axes
+    along[..., a], along[..., b] = np.meshgrid(*lines, indexing="ij")
+    along[..., plane.axis] = plane.position_mm
+    return along.reshape(-1, 3) @ plane.grid.direction.T

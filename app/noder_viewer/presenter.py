@@ -1,0 +1,317 @@
+"""From the session to the widgets: what changed is gathered and shown once, at the next turn of the event loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from noder_viewer.commands import SHOW_ACTIONS
+from noder_viewer.jobs import AXES, Preview, Thumbnails, Volume
+from noder_viewer.loader import Latest
+from noder_viewer.main_window import MainWindow
+from noder_viewer.report_html import report_html
+from noder_viewer.series_panel import ScanRow
+from noder_viewer.session import Session
+from noder_viewer.volume import opengl_kind
+
+if TYPE_CHECKING:
+    from noder.fit import FitProgress
+    from noder.trajectory import Trajectory
+
+    from noder_viewer.scene import SliceScene
+
+_AFFECTS: dict[str, tuple[str, ...]] = {
+    "series": ("series", "pictures", "controls", "thumbnails", "volume"),
+    "result": ("series", "pictures", "controls", "thumbnails", "volume", "report"),
+    "preview": ("pictures", "controls", "volume"),
+    "progress": ("progress",),
+    "hold_out": ("series",),
+    "exclude": ("series", "pictures"),
+    "mask": ("series",),
+    "saved_in": ("series",),
+    "time": ("pictures", "time", "volume"),
+    "cursor_mm": ("pictures", "thumbnails"),
+    "show": ("pictures", "controls"),
+    "carry": ("pictures", "controls", "thumbnails", "volume"),
+    "overlays": ("pictures", "controls", "volume"),
+    "window": ("pictures", "controls", "levels"),
+    "value_range": ("controls",),
+    "radiological": ("pictures", "controls", "thumbnails"),
+    "activity": ("controls", "progress"),
+    "status": ("status",),
+}
+"""Field of the session -> the parts of the window that show it."""
+
+THUMBNAILS_AFTER_MS = 250
+"""A strip of frames is made anew when cursor and settings have been still for this long."""
+
+
+class Presenter(QObject):
+    """Reads the session and calls the widgets' setters; it never writes the session."""
+
+    preview_decoded = Signal(object)
+    volume_shown = Signal()
+    failed = Signal(object)
+
+    def __init__(self, window: MainWindow, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._window, self._session = window, session
+        self.scenes: dict[int, SliceScene | None] = {}
+        self._dirty: set[str] = set()
+        self._turn = self._timer(0, self.refresh)
+        self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
+        self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
+        self._thumbnails.reported.connect(self._on_thumbnails)
+        self._volume.done.connect(self._on_volume)
+        self._previews.done.connect(self._on_preview)
+        for lane in (self._thumbnails, self._volume, self._previews):
+            lane.failed.connect(self.failed)
+        for name, parts in _AFFECTS.items():
+            # psygnal calls plain functions in the thread that set the field: the controller's, so the GUI's
+            session.events[name].connect(self._marker(parts))
+        self.mark("series", "controls", "status")
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still on its way to the screen."""
+        lanes = (self._thumbnails, self._volume, self._previews)
+        return self._turn.isActive() or self._still.isActive() or any(lane.busy for lane in lanes)
+
+    def mark(self, *parts: str) -> None:
+        """Show these parts at the next turn of the event loop."""
+        self._dirty.update(parts)
+        if not self._turn.isActive():
+            self._turn.start()
+
+    def refresh(self) -> None:
+        """Show everything that has changed, now."""
+        dirty, self._dirty = self._dirty, set()
+        self._turn.stop()
+        for part, show in (
+            ("series", self._show_series),
+            ("time", self._show_time),
+            ("pictures", self._show_pictures),
+            ("levels", self._show_levels),
+            ("controls", self._show_controls),
+            ("progress", self._show_progress),
+            ("report", self._show_report),
+            ("status", self._show_status),
+        ):
+            if part in dirty:
+                show()
+        if "thumbnails" in dirty:
+            self._still.start()
+        if "volume" in dirty:
+            self.update_volume()
+
+    def decode_preview(self, trajectory: Trajectory) -> None:
+        """Decode the visible slices of a preview in the background; `preview_decoded` gives it back."""
+        self._previews.submit(Preview(dataclasses.replace(self._session, preview=trajectory)))
+
+    def update_volume(self) -> None:
+        """Bring the 3D canvas up to date, in the background."""
+        if self._session.series is None or not self._window.volume.is_built:
+            return
+        if self._session.preview is not None and opengl_kind() != "hardware":
+            return  # drawing in software takes the GUI thread, and the fit needs the processor
+        self._volume.submit(Volume(dataclasses.replace(self._session)))
+
+    def read(self, axis: int, x_mm: float, y_mm: float) -> None:
+        """Show place and values under the mouse."""
+        from noder_viewer.scene import read_out, to_mm
+
+        scene = self.scenes.get(axis)
+        if scene is not None:
+            self._window.set_read_out(read_out(self._session, to_mm(scene, x_mm, y_mm)))
+
+    def read_cursor(self) -> None:
+        """Show place and values at the crosshair."""
+        if self._session.series is not None:
+            from noder_viewer.scene import read_out
+
+            self._window.set_read_out(read_out(self._session))
+
+    def show_curves(self, history: Sequence[FitProgress]) -> None:
+        """Draw the losses by name over the steps."""
+        names = list(dict.fromkeys(name for progress in history for name in progress.losses))
+        values = {name: [progress.losses.get(name, math.nan) for progress in history] for name in names}
+        self._window.fit_panel.set_curves([progress.step for progress in history], values)
+
+    def drop_previews(self) -> None:
+        """Forget what is being decoded: the fit is over."""
+        self._previews.cancel()
+
+    def shut_down(self) -> None:
+        """Stop timers and threads."""
+        self._turn.stop()
+        self._still.stop()
+        for lane in (self._thumbnails, self._volume, self._previews):
+            lane.shut_down()
+
+    def _timer(self, ms: int, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(ms)
+        timer.timeout.connect(slot)
+        return timer
+
+    def _marker(self, parts: tuple[str, ...]) -> Callable[[], None]:
+        def mark() -> None:
+            self.mark(*parts)
+
+        return mark
+
+    def _show_series(self) -> None:
+        session, window = self._session, self._window
+        series = session.series
+        window.set_loaded(series is not None)
+        window.series_panel.set_mask(session.mask)
+        if series is None:
+            window.series_panel.set_rows([], "index")
+            return
+        roles, names = session.roles(), [scan.image.name for scan in series.scans]
+        rows = [
+            ScanRow(scan.image.name, scan.time, scan.time_source, role, _tip(scan.image))
+            for scan, role in zip(series.scans, roles, strict=True)
+        ]
+        window.series_panel.set_rows(rows, series.unit, _summary(session))
+        window.timeline.set_scans(list(session.times), names, list(roles), series.unit)
+        window.timeline.set_time(session.time)
+        self._show_levels()
+        window.set_title(_title(session))
+
+    def _show_time(self) -> None:
+        self._window.timeline.set_time(self._session.time)
+
+    def _show_pictures(self) -> None:
+        if self._session.series is None:
+            return
+        from noder_viewer.scene import slice_scene
+
+        for axis in AXES:
+            self.scenes[axis] = slice_scene(self._session, axis)
+            self._window.slices[axis].set_scene(self.scenes[axis])
+        self.read_cursor()
+
+    def _show_levels(self) -> None:
+        self._window.timeline.set_levels(*self._session.window)
+        self._window.volume.set_levels(*self._session.window)
+
+    def _show_controls(self) -> None:
+        session, window = self._session, self._window
+        opened = session.series is not None
+        panel = window.overlay_panel
+        panel.set_available(has_series=opened, has_trajectory=session.trajectory is not None)
+        panel.set_show(session.show if session.trajectory is not None else "observed")
+        panel.set_carry(session.carry)
+        panel.set_overlays(session.overlays)
+        panel.set_window_range(*session.value_range)
+        panel.set_window(*session.window)
+        panel.set_radiological(session.radiological)
+        window.series_panel.set_locked(bool(session.activity))
+        window.fit_panel.set_state(
+            ready=opened and session.activity != "opening",
+            fitting=session.is_fitting,
+            stopping=session.activity == "stopping",
+        )
+        window.set_available(_states(session))
+        for show, action in SHOW_ACTIONS.items():
+            window.set_checked(action, panel.shows[show].isChecked())
+        window.set_checked("toggle_jacobian", session.overlays.jacobian)
+        window.set_checked("toggle_quiver", session.overlays.quiver)
+        window.set_checked("toggle_radiological", session.radiological)
+
+    def _show_progress(self) -> None:
+        session, panel = self._session, self._window.fit_panel
+        p = session.progress
+        if session.is_fitting and p is not None:
+            panel.set_progress(p.step / p.total if p.total else None, _progress_words(session))
+        elif session.is_fitting:
+            panel.set_progress(None, "Preparing…")
+        else:
+            panel.set_progress(0.0, _outcome(session))
+
+    def _show_report(self) -> None:
+        result = self._session.result
+        self._window.fit_panel.set_report("" if result is None else report_html(result))
+
+    def _show_status(self) -> None:
+        self._window.set_status(self._session.status)
+
+    def _make_thumbnails(self) -> None:
+        if self._session.series is not None and len(self._session.times) > 1:
+            self._thumbnails.submit(Thumbnails(dataclasses.replace(self._session)), interrupt=True)
+
+    def _on_thumbnails(self, frames: object) -> None:
+        if isinstance(frames, list):
+            self._window.timeline.set_thumbnails(frames)
+
+    def _on_volume(self, scene: object) -> None:
+        if scene is not None:
+            self._window.volume.set_scene(scene)
+            self.volume_shown.emit()
+
+    def _on_preview(self, trajectory: object) -> None:
+        self.preview_decoded.emit(trajectory)
+
+
+def _states(session: Session) -> frozenset[str]:
+    opened = session.series is not None
+    states = {
+        "series": opened,
+        "map": session.trajectory is not None,
+        "result": session.result is not None,
+        "fitting": session.activity == "fitting",
+        "idle series": opened and not session.activity,
+    }
+    return frozenset(name for name, holds in states.items() if holds)
+
+
+def _title(session: Session) -> str:
+    if session.series is None:
+        return ""
+    path = session.series.reference.image.path
+    name = session.series.reference.image.name if path is None else path.name
+    unsaved = session.result is not None and session.saved_in is None
+    return f"{name}{' (fit not saved)' if unsaved else ''}"
+
+
+def _summary(session: Session) -> str:
+    if session.series is None:
+        return ""
+    grid = session.series.grid
+    size = " × ".join(map(str, grid.shape))
+    spacing = " × ".join(f"{s:.3g}" for s in grid.spacing)
+    return f"{len(session.times)} scans, {size} voxels of {spacing} mm"
+
+
+def _tip(image: object) -> str:
+    path, notes = getattr(image, "path", None), getattr(image, "notes", ())
+    return "\n".join([str(path or ""), *notes]).strip()
+
+
+def _outcome(session: Session) -> str:
+    """What stands under the buttons while no fit runs."""
+    result = session.result
+    if result is None or not result.history:
+        return ""
+    last = result.history[-1]
+    how = "Stopped" if result.stopped else "Fitted"
+    folds = "" if last.folds is None else ", no folds" if last.folds == 0 else f", {last.folds} folded voxels"
+    return f"{how} after {last.step} steps, {last.seconds:.0f} s{folds}"
+
+
+def _progress_words(session: Session) -> str:
+    p = session.progress
+    if p is None:
+        return ""
+    words = [f"{p.stage}: step {p.step} of {p.total}"]
+    if p.seconds_left is not None:
+        words.append(f"{p.seconds_left:.0f} s left")
+    if p.folds is not None:
+        words.append("no folds" if p.folds == 0 else f"{p.folds} folded voxels")
+    return ", ".join(words)

@@ -1,0 +1,155 @@
+"""From the session to what the slice views show: pure functions, no Qt.
+
+Slices are remembered for as long as their trajectory or scan lives: equal input gives the very same arrays, which is
+how the views know what need not be drawn again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
+from noder_viewer.pictures import Levels, SliceImage, images
+from noder_viewer.plane import Letters, Plane, Point, slice_index
+from noder_viewer.recent import Recent
+
+if TYPE_CHECKING:
+    from noder.grid import Grid
+    from noder_viewer.session import Session
+
+_recent = Recent(per_owner=24)
+
+
+@dataclass(frozen=True, eq=False)
+class SliceScene:
+    """All that one slice view shows; in-plane mm as in `plane`. Two images mean side by side."""
+
+    plane: Plane
+    images: tuple[SliceImage, ...]
+    overlays: dict[str, Heatmap | Quiver]
+    crosshair: tuple[float, float]
+    window: Levels
+    letters: Letters
+    flip_x: bool
+    title: str
+    badge: str
+    extrapolated: bool
+
+    @property
+    def axis(self) -> int:
+        """0 sagittal, 1 coronal, 2 axial."""
+        return self.plane.axis
+
+    @property
+    def index(self) -> int:
+        """Number of the slice, from 0."""
+        return self.plane.index
+
+
+def slice_scene(session: Session, axis: int) -> SliceScene | None:
+    """What the view of `axis` shows now; None while nothing is loaded."""
+    grid = active_grid(session)
+    if grid is None:
+        return None
+    plane = Plane.through(grid, axis, session.cursor_mm)
+    x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
+    return SliceScene(
+        plane=plane,
+        images=images(session, plane),
+        overlays=overlays(session, plane),
+        crosshair=(x, y),
+        window=session.window,
+        letters=plane.letters(session.radiological),
+        flip_x=plane.flipped(session.radiological),
+        title=plane.title,
+        badge=badge(grid, session.radiological),
+        extrapolated=is_extrapolated(session),
+    )
+
+
+def overlays(session: Session, plane: Plane) -> dict[str, Heatmap | Quiver]:
+    """The overlays that are switched on, by name."""
+    shown = [name for name in OVERLAYS if getattr(session.overlays, name)]
+    return {name: layer for name in shown if (layer := _overlay(session, plane, name)) is not None}
+
+
+def active_grid(session: Session) -> Grid | None:
+    """The closest-RAS grid that is shown."""
+    return session.grid if session.trajectory is None else session.trajectory.grid
+
+
+def badge(grid: Grid, radiological: bool) -> str:
+    """The convention on screen in words, and how oblique the slices are."""
+    words = "RADIOLOGICAL" if radiological else "NEUROLOGICAL"
+    return f"{words}  oblique {grid.obliqueness:.1f}°" if grid.is_oblique else words
+
+
+def is_extrapolated(session: Session) -> bool:
+    """Whether the time lies outside the scans that are known."""
+    if session.trajectory is not None:
+        return bool(session.trajectory.is_extrapolated(session.time))
+    return bool(session.times) and not session.times[0] <= session.time <= session.times[-1]
+
+
+def cursor_at_index(session: Session, axis: int, index: int) -> Point:
+    """The cursor moved to slice `index` of `axis`, its other two coordinates kept; RAS mm.
+
+    Raises ValueError while no series is open.
+    """
+    grid = active_grid(session)
+    if grid is None:
+        raise ValueError("no series is open: there is no grid to move the cursor on")
+    place = grid.to_index(np.array(session.cursor_mm, dtype=np.float64))
+    place[axis] = np.clip(index, 0, grid.shape[axis] - 1)
+    r, a, s = grid.to_mm(place).tolist()
+    return r, a, s
+
+
+def to_mm(scene: SliceScene, x_mm: float, y_mm: float) -> Point:
+    """In-plane mm of a view -> RAS mm on its slice, kept inside the image."""
+    spans = zip((x_mm, y_mm), scene.plane.origin, scene.plane.spacing, scene.plane.shape, strict=True)
+    x, y = (float(np.clip(value, origin, origin + step * (n - 1))) for value, origin, step, n in spans)
+    return scene.plane.to_mm(x, y)
+
+
+def read_out(session: Session, mm: Point | None = None) -> str:
+    """Place, voxel and values at a point in RAS mm (the cursor if None), as one line."""
+    grid = active_grid(session)
+    if grid is None:
+        return ""
+    point = session.cursor_mm if mm is None else mm
+    sides = zip(("RL", "AP", "SI"), point, strict=True)
+    place = "  ".join(f"{pair[int(value < 0)]} {abs(value):.1f}" for pair, value in sides)
+    voxel = np.rint(grid.to_index(np.array(point, dtype=np.float64))).astype(int)
+    if (voxel < 0).any() or (voxel >= grid.shape).any():
+        return f"{place} mm   outside the image"
+    return f"{place} mm   voxel {' '.join(map(str, voxel))}   {_values(session, _shown_plane(session, grid, point), voxel)}"
+
+
+def _shown_plane(session: Session, grid: Grid, point: Point) -> Plane:
+    """A slice through the point, if possible one that is on screen: reading it then computes nothing."""
+    planes = [Plane.through(grid, axis, point) for axis in (2, 1, 0)]
+    shown = [plane for plane in planes if plane.index == slice_index(grid, plane.axis, session.cursor_mm)]
+    return (shown or planes)[0]
+
+
+def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dtype[np.int_]]) -> str:
+    a, b = plane.axes
+    i, j = int(voxel[a]), int(voxel[b])
+    words = [f"{image.kind} {image.data[i, j]:.4g}" for image in images(session, plane)]
+    for layer in overlays(session, plane).values():
+        if isinstance(layer, Heatmap):
+            words.append("fold" if layer.folds[i, j] else f"log J {layer.values[i, j]:+.3f}")
+    return "   ".join(words)
+
+
+def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:
+    trajectory = session.trajectory
+    if trajectory is None:
+        return None
+    look, t = session.overlays, session.time
+    key = (name, t, plane.axis, plane.index, look)
+    return _recent.get(trajectory, key, lambda: OVERLAYS[name](trajectory, t, plane, look))

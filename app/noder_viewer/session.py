@@ -1,0 +1,132 @@
+"""The state of the window: one evented dataclass that every view is a function of. No Qt, no torch at import."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from psygnal import SignalGroupDescriptor
+
+if TYPE_CHECKING:
+    from noder.fit import FitProgress, FitResult
+    from noder.grid import Grid
+    from noder.series import ImageSeries
+    from noder.trajectory import Trajectory
+
+Show = Literal["prediction", "observed", "difference", "side by side"]
+Carry = Literal["neighbours", "first"]
+Activity = Literal["", "opening", "fitting", "stopping"]
+
+SHOWS: tuple[Show, ...] = ("observed", "prediction", "difference", "side by side")
+CARRIES: dict[Carry, str] = {
+    "neighbours": "Neighbouring scans",
+    "first": "First scan only",
+}
+
+
+@dataclass(frozen=True)
+class OverlaySettings:
+    """What is drawn over the slices; replaced as a whole (`dataclasses.replace`), so that one change is one event.
+
+    jacobian_limit: half width of the colour scale in log J, None = from the data. Quiver scale 1 = true length in mm.
+    """
+
+    jacobian: bool = False
+    jacobian_opacity: float = 0.6
+    jacobian_limit: float | None = None
+    quiver: bool = False
+    quiver_spacing_mm: float = 8.0
+    quiver_scale: float = 1.0
+
+
+@dataclass
+class Session:
+    """Everything that the window shows. Only the controller writes it; views read it.
+
+    time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the units of the scans;
+    value_range: the smallest and largest value of all scans.
+    hold_out, exclude: positions of scans in `series`. `saved_in` is the folder that `result` was read from or saved to.
+    `activity` is what runs in the background, "" when nothing does.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
+        equality_operators=dict.fromkeys(("series", "result", "preview", "progress"), operator.is_)
+    )
+
+    series: ImageSeries | None = None
+    result: FitResult | None = None
+    preview: Trajectory | None = None
+    progress: FitProgress | None = None
+    hold_out: frozenset[int] = frozenset()
+    exclude: frozenset[int] = frozenset()
+    mask: Path | None = None
+    saved_in: Path | None = None
+    time: float = 0.0
+    cursor_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    show: Show = "prediction"
+    carry: Carry = "neighbours"
+    overlays: OverlaySettings = OverlaySettings()
+    window: tuple[float, float] = (0.0, 1.0)
+    value_range: tuple[float, float] = (0.0, 1.0)
+    radiological: bool = False
+    activity: Activity = ""
+    status: str = ""
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """The map to show: the live preview while a fit runs, else that of the result."""
+        if self.preview is not None:
+            return self.preview
+        return None if self.result is None else self.result.trajectory
+
+    @property
+    def grid(self) -> Grid | None:
+        """The closest-RAS grid that is shown: the reference's."""
+        return None if self.series is None else self.series.grid
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Times of all scans, in order; empty without a series."""
+        return () if self.series is None else tuple(self.series.times)
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether a fit runs, be it on its way to stop."""
+        return self.activity in ("fitting", "stopping")
+
+    def roles(self) -> tuple[str, ...]:
+        """One of "reference", "seen", "held out", "excluded" for each scan; the first scan is the reference."""
+        return tuple(self._role(index) for index in range(len(self.times)))
+
+    def snapshot(self) -> dict[str, Any]:
+        """What belongs to one opened series, to come back to it: give it to `restore`."""
+        return {name: getattr(self, name) for name in _PER_SERIES}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take back a `snapshot`; `series` is set last, when the rest is already in place."""
+        for name in _PER_SERIES:
+            setattr(self, name, snapshot[name])
+
+    def _role(self, index: int) -> str:
+        if index in self.exclude:
+            return "excluded"
+        if index in self.hold_out:
+            return "held out"
+        return "reference" if index == 0 else "seen"
+
+
+_PER_SERIES = (
+    "preview",
+    "result",
+    "saved_in",
+    "hold_out",
+    "exclude",
+    "mask",
+    "time",
+    "cursor_mm",
+    "window",
+    "value_range",
+    "series",
+)

@@ -1,0 +1,246 @@
+"""What is written over and beside a slice: titles, letters, crosshair, legend and colour bars, sharp at any scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+
+from noder_viewer import theme
+from noder_viewer.colormaps import ARROW, CROSSHAIR, FOLD, LUTS
+from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.scene import SliceScene
+from noder_viewer.ticks import nice_step, words
+
+PAD = 6.0
+BAR_WIDTH = 11.0
+GAP = 7.0
+"""Half the opening of the crosshair: the voxel itself stays free."""
+GROUND = QColor(21, 23, 28, 225)
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One colour bar: `lut` from `low` to `high`, with an extra swatch for folds if `folds`."""
+
+    title: str
+    lut: str
+    low: float
+    high: float
+    folds: bool = False
+
+
+@dataclass(frozen=True)
+class PaneFrame:
+    """Where a pane lies on the canvas, in pixels, and where the crosshair meets in it."""
+
+    rect: QRectF
+    crosshair: QPointF
+    title: str
+    is_last: bool
+
+
+def bars_of(scene: SliceScene) -> list[Bar]:
+    """The colour bars that a scene needs."""
+    image = scene.images[0]
+    maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
+    return [
+        Bar(image.unit, image.colormap, *image.levels),
+        *(Bar("log J", "log J", -layer.limit, layer.limit, folds=True) for layer in maps),
+    ]
+
+
+def small(font: QFont) -> QFont:
+    """The font of everything on a slice."""
+    copy = QFont(font)
+    copy.setPointSizeF(max(7.5, font.pointSizeF() * 0.9))
+    return copy
+
+
+def strip_width(bars: Sequence[Bar], font: QFont) -> float:
+    """Pixels that the colour bars need beside the picture."""
+    metrics = QFontMetricsF(small(font))
+    labels = [words(value) for bar in bars for value in _marks(bar)]
+    widest = max((metrics.horizontalAdvance(label) for label in labels), default=0.0)
+    titles = max((metrics.horizontalAdvance(bar.title) for bar in bars), default=0.0)
+    return max(BAR_WIDTH + 8 + widest, titles) + 2 * PAD
+
+
+def header_height(font: QFont) -> float:
+    """Pixels of the two lines above the picture."""
+    return QFontMetricsF(font).height() + QFontMetricsF(small(font)).height() + 5
+
+
+def footer_height(scene: SliceScene | None, font: QFont) -> float:
+    """Pixels of the lines below the picture: one an overlay."""
+    lines = 0 if scene is None else len(scene.overlays)
+    return lines * (QFontMetricsF(small(font)).height() + 1) + (3 if lines else 0)
+
+
+def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene) -> None:
+    """The slice's name and place, and on the right which side of the patient is where."""
+    painter.save()
+    line = rect.adjusted(PAD, 1, -PAD, 0)
+    line.setHeight(QFontMetricsF(painter.font()).height() + 2)
+    used = _badge(painter, line, scene.badge)
+    painter.setPen(QColor(theme.TEXT))
+    _draw_elided(painter, line.adjusted(0, 0, -used, 0), scene.title)
+    painter.restore()
+
+
+def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, until: float) -> None:
+    """What the pane's picture is, on the line above it up to x = `until`; a warning where it is extrapolated."""
+    painter.save()
+    painter.setFont(small(painter.font()))
+    metrics = QFontMetricsF(painter.font())
+    left, height = pane.rect.left() + PAD, metrics.height()
+    line = QRectF(left, pane.rect.top() - height - 1, until - PAD - left, height)
+    if scene.extrapolated and pane.is_last:
+        painter.setPen(QColor(theme.WARNING))
+        painter.drawText(line, _RIGHT, "extrapolated")
+        line.setRight(line.right() - metrics.horizontalAdvance("extrapolated") - PAD)
+    painter.setPen(QColor(theme.MUTED))
+    _draw_elided(painter, line, pane.title)
+    painter.restore()
+
+
+def paint_footer(painter: QPainter, rect: QRectF, scene: SliceScene, px_per_mm: float) -> None:
+    """The title of each overlay; for arrows also the length of a round number of mm."""
+    painter.save()
+    painter.setFont(small(painter.font()))
+    height = QFontMetricsF(painter.font()).height() + 1
+    for k, layer in enumerate(scene.overlays.values()):
+        line = QRectF(rect.left() + PAD, rect.top() + 2 + k * height, rect.width() - 2 * PAD, height)
+        if isinstance(layer, Quiver) and layer.scale > 0:
+            line.setRight(line.right() - _legend(painter, line, px_per_mm * layer.scale) - PAD)
+        painter.setPen(QColor(theme.MUTED))
+        _draw_elided(painter, line, layer.title)
+    painter.restore()
+
+
+def paint_pane(painter: QPainter, pane: PaneFrame, scene: SliceScene) -> None:
+    """Crosshair and letters of one pane."""
+    painter.save()
+    painter.setClipRect(pane.rect)
+    _crosshair(painter, pane)
+    bold = QFont(painter.font())
+    bold.setBold(True)
+    painter.setFont(bold)
+    _letters(painter, pane.rect, scene)
+    painter.restore()
+
+
+def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar]) -> None:
+    """All colour bars, one below the other, to the right of the picture."""
+    painter.save()
+    painter.setFont(small(painter.font()))
+    height = strip.height() / len(bars)
+    for k, bar in enumerate(bars):
+        _bar(painter, QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height), bar)
+    painter.restore()
+
+
+def _bar(painter: QPainter, cell: QRectF, bar: Bar) -> None:
+    line = QFontMetricsF(painter.font()).height()
+    painter.setPen(QColor(theme.TEXT))
+    painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
+    foot = line * 1.5 if bar.folds else line * 0.5
+    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
+    if body.height() < line:
+        return
+    painter.fillRect(body, QColor(70, 70, 74))
+    painter.drawImage(body, _ramp(bar.lut))
+    painter.setPen(QColor(theme.MUTED))
+    painter.drawRect(body)
+    for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
+        y = body.bottom() - (value - bar.low) / ((bar.high - bar.low) or 1) * body.height()
+        painter.drawLine(QLineF(body.right(), y, body.right() + 3, y))
+        painter.drawText(QPointF(body.right() + 6, y + line * 0.3), words(value))
+    if bar.folds:
+        swatch = QRectF(cell.left(), body.bottom() + line * 0.7, BAR_WIDTH, BAR_WIDTH)
+        painter.fillRect(swatch, QColor(*FOLD))
+        painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
+
+
+def _marks(bar: Bar) -> tuple[float, ...]:
+    return bar.low, (bar.low + bar.high) / 2, bar.high
+
+
+def _ramp(name: str) -> QImage:
+    column = np.ascontiguousarray(LUTS[name][::-1])
+    return QImage(column.data, 1, len(column), 4, QImage.Format.Format_RGBA8888).copy()
+
+
+def _crosshair(painter: QPainter, pane: PaneFrame) -> None:
+    x, y, rect = round(pane.crosshair.x()) + 0.5, round(pane.crosshair.y()) + 0.5, pane.rect
+    painter.setPen(QPen(QColor(*CROSSHAIR, 170), 1))
+    painter.drawLines(
+        [
+            QLineF(rect.left(), y, x - GAP, y),
+            QLineF(x + GAP, y, rect.right(), y),
+            QLineF(x, rect.top(), x, y - GAP),
+            QLineF(x, y + GAP, x, rect.bottom()),
+        ]
+    )
+
+
+def _letters(painter: QPainter, rect: QRectF, scene: SliceScene) -> None:
+    sides, middle = scene.letters, rect.center()
+    metrics = QFontMetricsF(painter.font())
+    half_w, half_h = metrics.horizontalAdvance("R") / 2 + 3, metrics.height() / 2
+    _letter(painter, QPointF(rect.left() + half_w, middle.y()), sides.left)
+    _letter(painter, QPointF(rect.right() - half_w, middle.y()), sides.right)
+    _letter(painter, QPointF(middle.x(), rect.top() + half_h), sides.top)
+    _letter(painter, QPointF(middle.x(), rect.bottom() - half_h), sides.bottom)
+
+
+def _letter(painter: QPainter, centre: QPointF, letter: str) -> None:
+    """A letter on its own dark ground: readable on bright tissue and where the crosshair runs behind it."""
+    metrics = QFontMetricsF(painter.font())
+    box = QRectF(0, 0, metrics.horizontalAdvance("R") + 6, metrics.height())
+    box.moveCenter(centre)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(GROUND)
+    painter.drawRoundedRect(box, 3, 3)
+    painter.setPen(QColor(theme.TEXT))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, letter)
+
+
+def _badge(painter: QPainter, line: QRectF, text: str) -> float:
+    """A framed word at the right end of a line; returns the pixels it takes."""
+    painter.save()
+    painter.setFont(small(painter.font()))
+    width = QFontMetricsF(painter.font()).horizontalAdvance(text) + 2 * PAD
+    box = QRectF(line.right() - width, line.top() + 0.5, width, line.height() - 1)
+    painter.setPen(QColor(theme.ACCENT))
+    painter.drawRoundedRect(box, 3, 3)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+    painter.restore()
+    return width + PAD
+
+
+def _legend(painter: QPainter, line: QRectF, px_per_mm: float) -> float:
+    """An arrow of a round number of mm at the right end of a line; returns the pixels it takes."""
+    length = nice_step(24 / px_per_mm)
+    label, pixels = f"{words(length)} mm", length * px_per_mm
+    painter.setPen(QColor(theme.TEXT))
+    painter.drawText(line, _RIGHT, label)
+    tip = line.right() - QFontMetricsF(painter.font()).horizontalAdvance(label) - PAD
+    y = line.center().y()
+    painter.setPen(QPen(QColor(*ARROW), 1.6))
+    painter.drawLine(QLineF(tip - pixels, y, tip, y))
+    painter.drawPolyline(QPolygonF([QPointF(tip - 6, y - 3.5), QPointF(tip, y), QPointF(tip - 6, y + 3.5)]))
+    return line.right() - tip + pixels
+
+
+def _fit(text: str, metrics: QFontMetricsF, width: float) -> str:
+    return metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
+
+
+def _draw_elided(painter: QPainter, rect: QRectF, text: str) -> None:
+    text = _fit(text, QFontMetricsF(painter.font()), rect.width())
+    painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)

@@ -1,0 +1,436 @@
+"""One of three linked orthogonal slices: pyqtgraph raster items (no OpenGL), our own camera and our own mouse.
+
+Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag sets the
+grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from noder_viewer import slice_paint, theme
+from noder_viewer.colormaps import ARROW, LUTS, paint
+from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.pictures import SliceImage
+from noder_viewer.scene import SliceScene
+
+DRAG_FROM_PX = 4
+WHEEL_NOTCH = 120
+LETTER_MARGIN = 18
+"""Pixels around a fitted picture, so that its letters stand beside it."""
+LOOKS = {
+    0: "Sagittal slice",
+    1: "Coronal slice",
+    2: "Axial slice",
+}
+
+
+@dataclass
+class Camera:
+    """What is looked at: in-plane mm at the centre and pixels a mm; `fitted` follows the size of the window."""
+
+    x: float = 0.0
+    y: float = 0.0
+    px_per_mm: float = 1.0
+    flip_x: bool = False
+    fitted: bool = True
+
+    def to_px(self, rect: QRectF, x: float, y: float) -> QPointF:
+        """In-plane mm -> pixel in a pane at `rect`."""
+        sign = -1 if self.flip_x else 1
+        centre = rect.center()
+        return QPointF(centre.x() + sign * (x - self.x) * self.px_per_mm, centre.y() - (y - self.y) * self.px_per_mm)
+
+    def to_plane(self, rect: QRectF, pixel: QPointF) -> tuple[float, float]:
+        """Pixel in a pane at `rect` -> in-plane mm."""
+        sign = -1 if self.flip_x else 1
+        away = pixel - rect.center()
+        return self.x + sign * away.x() / self.px_per_mm, self.y - away.y() / self.px_per_mm
+
+    def zoom(self, rect: QRectF, pixel: QPointF, factor: float) -> None:
+        """Zoom about the place under `pixel`."""
+        x, y = self.to_plane(rect, pixel)
+        self.px_per_mm = float(np.clip(self.px_per_mm * factor, 0.05, 400))
+        moved = self.to_px(rect, x, y) - pixel
+        self.pan(-moved.x(), -moved.y())
+
+    def pan(self, dx: float, dy: float) -> None:
+        """Move the picture by pixels to the right and downwards."""
+        sign = -1 if self.flip_x else 1
+        self.x -= sign * dx / self.px_per_mm
+        self.y += dy / self.px_per_mm
+        self.fitted = False
+
+
+class _Pane:
+    """One picture with its overlays, in a ViewBox that only follows our camera."""
+
+    def __init__(self) -> None:
+        self.box = pg.ViewBox(enableMouse=False, enableMenu=False, defaultPadding=0)
+        self.box.disableAutoRange()
+        self.image = pg.ImageItem(axisOrder="row-major")
+        self.heat = pg.ImageItem(axisOrder="row-major")
+        pen = pg.mkPen(QColor(*ARROW), width=1.5)
+        self.arrows = pg.PlotCurveItem(pen=pen, shadowPen=pg.mkPen((0, 0, 0, 150), width=3.5), skipFiniteCheck=True)
+        for item in (self.image, self.heat, self.arrows):
+            self.box.addItem(item, ignoreBounds=True)
+        self._shown: SliceImage | None = None
+        self._heat: Heatmap | None = None
+        self._quiver: Quiver | None = None
+
+    def show(self, scene: SliceScene, image: SliceImage, frame: QRectF) -> None:
+        """Draw what differs from what is drawn."""
+        before = self._shown
+        if before is None or before.data is not image.data or before.levels != image.levels:
+            self.image.setImage(_bytes(image), autoLevels=False, levels=None, lut=LUTS[image.colormap])
+        self._shown = image
+        self.image.setRect(frame)
+        layers = scene.overlays.values()
+        self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
+        self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
+
+    def look(self, camera: Camera) -> None:
+        """Follow the camera."""
+        rect = self.box.rect()
+        width, height = rect.width() / camera.px_per_mm, rect.height() / camera.px_per_mm
+        self.box.invertX(camera.flip_x)
+        view = QRectF(camera.x - width / 2, camera.y - height / 2, width, height)
+        self.box.setRange(view, padding=0, disableAutoRange=True)
+
+    def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
+        if heat is not None and heat is not self._heat:
+            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds)
+            self.heat.setImage(np.ascontiguousarray(rgba.transpose(1, 0, 2)), autoLevels=False, levels=None)
+        self._heat = heat
+        self.heat.setVisible(heat is not None)
+        if heat is not None:
+            self.heat.setRect(frame)
+
+    def _show_arrows(self, quiver: Quiver | None) -> None:
+        if quiver is not None and quiver is not self._quiver:
+            self.arrows.setData(*quiver.segments(), connect="pairs", skipFiniteCheck=True)
+        self._quiver = quiver
+        self.arrows.setVisible(quiver is not None)
+
+
+class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
+    """Panes side by side, with everything that is written painted in the foreground."""
+
+    def __init__(self, view: SliceView) -> None:
+        super().__init__()
+        self._view = view
+        self.setBackground(theme.BACKGROUND)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.ci.setSpacing(2)
+
+    def drawForeground(self, painter: QPainter, _rect: QRectF) -> None:
+        painter.save()
+        painter.setWorldMatrixEnabled(False)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._view.paint_over(painter)
+        painter.restore()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._view.pressed(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._view.moved(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._view.released(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._view.reset_view()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        self._view.wheeled(event)
+        event.accept()
+
+
+@dataclass
+class _Press:
+    """A mouse button that is down."""
+
+    button: Qt.MouseButton
+    start: QPointF
+    last: QPointF
+    shift: bool
+    levels: tuple[float, float]
+    dragging: bool = False
+
+
+class SliceView(QWidget):
+    """One slice of `axis` (0 sagittal, 1 coronal, 2 axial). Places in its signals are in-plane mm: see `scene.to_mm`."""
+
+    index_requested = Signal(int, int)
+    cursor_requested = Signal(int, float, float)
+    hovered = Signal(int, float, float)
+    left = Signal()
+    levels_requested = Signal(float, float)
+
+    def __init__(self, axis: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._axis = axis
+        self._scene: SliceScene | None = None
+        self._message = ""
+        self._bars = True
+        self._camera = Camera()
+        self._press: _Press | None = None
+        self._wanted: int | None = None
+        self._wheel = 0.0
+        self._panes = (_Pane(), _Pane())
+        self._canvas = _Canvas(self)
+        self._canvas.addItem(self._panes[0].box, 0, 0)
+        self._n_panes = 1
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._canvas)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(LOOKS[axis])
+        self.setMinimumSize(160, 140)
+        for pane in self._panes:
+            pane.box.sigResized.connect(self._pane_resized)
+
+    # --- in
+
+    def set_scene(self, scene: SliceScene | None) -> None:
+        """Show a scene, drawing only what changed; None empties the view."""
+        before, self._scene, self._wanted = self._scene, scene, None
+        self._set_panes(1 if scene is None else len(scene.images))
+        self._set_margins()
+        for pane in self._panes:
+            pane.box.setVisible(scene is not None)
+        if scene is not None:
+            self._show(scene, before)
+        self._canvas.viewport().update()
+
+    def set_message(self, text: str) -> None:
+        """A sentence in the middle while there is no scene."""
+        self._message = text
+        self._canvas.viewport().update()
+
+    def set_bars_visible(self, visible: bool) -> None:
+        """Show or hide the colour bars."""
+        self._bars = visible
+        self._set_margins()
+        self._canvas.viewport().update()
+
+    def reset_view(self) -> None:
+        """Show the whole slice."""
+        self._press = None
+        self._camera.fitted = True
+        self._look()
+
+    @property
+    def camera(self) -> Camera:
+        """What is looked at (read it; the mouse moves it)."""
+        return self._camera
+
+    def to_pixel(self, x_mm: float, y_mm: float, pane: int = 0) -> QPointF:
+        """Where in-plane mm lie on the canvas, in pixels of this widget."""
+        return self._camera.to_px(self._rect(pane), x_mm, y_mm)
+
+    # --- drawing
+
+    def _show(self, scene: SliceScene, before: SliceScene | None) -> None:
+        plane = scene.plane
+        (x, y), (dx, dy), (nx, ny) = plane.origin, plane.spacing, plane.shape
+        frame = QRectF(x - dx / 2, y - dy / 2, nx * dx, ny * dy)
+        for pane, image in zip(self._panes, scene.images, strict=False):
+            pane.show(scene, image, frame)
+        if before is None or not before.plane.grid.matches(plane.grid):
+            self._camera.fitted = True
+        if before is None or self._camera.flip_x != scene.flip_x or self._camera.fitted:
+            self._camera.flip_x = scene.flip_x
+            self._look()
+
+    def _look(self) -> None:
+        if self._camera.fitted and self._scene is not None:
+            self._fit(self._scene)
+        for pane in self._panes[: self._n_panes]:
+            pane.look(self._camera)
+        self._canvas.viewport().update()
+
+    def _fit(self, scene: SliceScene) -> None:
+        rect, plane = self._rect(0), scene.plane
+        sides = [n * step for n, step in zip(plane.shape, plane.spacing, strict=True)]
+        middle = [o + (n - 1) / 2 * d for o, n, d in zip(plane.origin, plane.shape, plane.spacing, strict=True)]
+        room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
+        self._camera.x, self._camera.y = middle
+        self._camera.px_per_mm = min(room[0] / sides[0], room[1] / sides[1])
+
+    def _set_panes(self, n: int) -> None:
+        if n == self._n_panes:
+            return
+        if n == 2:
+            self._canvas.addItem(self._panes[1].box, 0, 1)
+        else:
+            self._canvas.removeItem(self._panes[1].box)
+        self._n_panes = n
+        self._canvas.ci.layout.activate()
+
+    def _set_margins(self) -> None:
+        font, scene = self.font(), self._scene
+        bars = slice_paint.bars_of(scene) if scene is not None and self._bars else []
+        right = slice_paint.strip_width(bars, font) if bars else 0.0
+        margins = (0.0, slice_paint.header_height(font), right, slice_paint.footer_height(scene, font))
+        layout = self._canvas.ci.layout
+        if layout.getContentsMargins() != margins:
+            layout.setContentsMargins(*margins)
+            layout.activate()
+
+    def paint_over(self, painter: QPainter) -> None:
+        """Everything that is written; called by the canvas."""
+        painter.setFont(self.font())
+        whole, scene = QRectF(self._canvas.viewport().rect()), self._scene
+        if scene is None:
+            painter.setPen(QColor(theme.MUTED))
+            painter.drawText(whole, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._message)
+            return
+        self._paint_panes(painter, scene)
+        body = self._rect(0).united(self._rect(self._n_panes - 1))
+        slice_paint.paint_header(painter, whole, scene)
+        foot = QRectF(whole.left(), body.bottom(), whole.width(), whole.bottom() - body.bottom())
+        slice_paint.paint_footer(painter, foot, scene, self._camera.px_per_mm)
+        if self._bars:
+            strip = QRectF(body.right(), body.top(), whole.right() - body.right(), body.height())
+            slice_paint.paint_bars(painter, strip, slice_paint.bars_of(scene))
+
+    def _paint_panes(self, painter: QPainter, scene: SliceScene) -> None:
+        for k, image in enumerate(scene.images):
+            rect = self._rect(k)
+            cross = self._camera.to_px(rect, *scene.crosshair)
+            frame = slice_paint.PaneFrame(rect, cross, image.title, is_last=k == len(scene.images) - 1)
+            slice_paint.paint_pane(painter, frame, scene)
+            until = self._canvas.viewport().width() if frame.is_last else rect.right()
+            slice_paint.paint_pane_title(painter, frame, scene, until)
+
+    def _rect(self, pane: int) -> QRectF:
+        rect: QRectF = self._panes[pane].box.sceneBoundingRect()
+        return rect
+
+    def _pane_resized(self, _box: object) -> None:
+        self._look()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._look()
+
+    # --- mouse and keys
+
+    def pressed(self, event: QMouseEvent) -> None:
+        """A button went down on the canvas."""
+        place = event.position()
+        if self._scene is None or self._pane_at(place) is None:
+            return
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self._press = _Press(event.button(), place, place, shift, self._scene.window)
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+
+    def moved(self, event: QMouseEvent) -> None:
+        """The mouse moved over the canvas."""
+        place, press = event.position(), self._press
+        if press is None:
+            self._hover(place)
+            return
+        away = place - press.start
+        press.dragging |= max(abs(away.x()), abs(away.y())) >= DRAG_FROM_PX
+        if press.dragging:
+            self._drag(press, place)
+
+    def released(self, event: QMouseEvent) -> None:
+        """A button went up: a left click without a drag puts the crosshair."""
+        press = self._press
+        if press is None or event.button() != press.button:
+            return
+        self._press = None
+        if press.button == Qt.MouseButton.LeftButton and not press.dragging:
+            self._request_cursor(press.start)
+
+    def wheeled(self, event: QWheelEvent) -> None:
+        """Whole notches step slices (a touch pad's small ones are saved up); with Ctrl they zoom."""
+        turned = event.angleDelta().y() or event.angleDelta().x()
+        if self._scene is None:
+            return
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            rect = self._rect(self._pane_at(event.position()) or 0)
+            self._camera.zoom(rect, event.position(), 1.2 ** (turned / WHEEL_NOTCH))
+            self._look()
+            return
+        self._wheel += turned / WHEEL_NOTCH
+        steps = int(self._wheel)
+        self._wheel -= steps
+        if steps:
+            self.step(steps)
+
+    def step(self, n: int) -> None:
+        """Ask for the slice `n` further; steps that come before an answer add up."""
+        if self._scene is None:
+            return
+        last = self._scene.plane.grid.shape[self._axis] - 1
+        now = self._scene.index if self._wanted is None else self._wanted
+        wanted = min(max(now + n, 0), last)
+        if wanted != now:
+            self._wanted = wanted
+            self.index_requested.emit(self._axis, wanted)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Up: 1, Qt.Key.Key_PageUp: 1, Qt.Key.Key_Down: -1, Qt.Key.Key_PageDown: -1}
+        key = Qt.Key(event.key())
+        if key in steps:
+            self.step(steps[key])
+        else:
+            super().keyPressEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.left.emit()
+
+    def _drag(self, press: _Press, place: QPointF) -> None:
+        step, press.last = place - press.last, place
+        if press.button == Qt.MouseButton.RightButton:
+            self._request_levels(press, place - press.start)
+        elif press.button == Qt.MouseButton.LeftButton and press.shift:
+            self._request_cursor(place)
+        else:
+            self._camera.pan(step.x(), step.y())
+            self._look()
+
+    def _request_levels(self, press: _Press, away: QPointF) -> None:
+        """Right widens the window, up makes the picture brighter; 300 pixels are one window."""
+        low, high = press.levels
+        width = (high - low) or 1.0
+        wide = width * 2.0 ** (away.x() / 150)
+        centre = (low + high) / 2 + away.y() / 300 * width
+        self.levels_requested.emit(centre - wide / 2, centre + wide / 2)
+
+    def _request_cursor(self, place: QPointF) -> None:
+        pane = self._pane_at(place)
+        if pane is not None:
+            self.cursor_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _hover(self, place: QPointF) -> None:
+        pane = self._pane_at(place)
+        if self._scene is None or pane is None:
+            self.left.emit()
+        else:
+            self.hovered.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _pane_at(self, place: QPointF) -> int | None:
+        return next((k for k in range(self._n_panes) if self._rect(k).contains(place)), None)
+
+
+def _bytes(image: SliceImage) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Row-major grey levels as places in a table of 256 colours: Qt then draws a palette image."""
+    low, high = image.levels
+    scale = 255.0 / max(high - low, 1e-12)
+    placed = (image.data.T - np.float32(low)) * np.float32(scale)
+    return np.ascontiguousarray(np.clip(placed, 0, 255).astype(np.uint8))

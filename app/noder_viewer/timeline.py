@@ -1,0 +1,267 @@
+"""Time to true scale: a tick at each scan, a cursor at any real time, play, and a strip of small frames below."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QPolygonF, QWheelEvent
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from noder_viewer import theme
+from noder_viewer.frames import Thumbnail
+from noder_viewer.pictures import Picture
+from noder_viewer.ticks import nice_step
+from noder_viewer.time_axis import ScanMark, TimeAxis
+
+BEYOND = 0.12
+"""Part of the span that is shown before the first and after the last scan."""
+STEPS = 40
+"""Arrow-key steps from the first to the last scan, about."""
+FRAME_MS = 33
+LEGEND = (
+    (("reference",), "◆ reference"),
+    (("seen",), "● seen"),
+    (("held out",), "○ held out"),
+    (("excluded",), "✕ excluded"),
+)
+
+
+class Timeline(QWidget):
+    """Chooses a time. The clock of "play" runs in here and only requests times; whoever listens sets them."""
+
+    time_requested = Signal(float)
+    playing_requested = Signal(bool)
+    speed_requested = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._times: list[float] = []
+        self._marks: list[ScanMark] = []
+        self._time = 0.0
+        self._started = (0.0, 0.0)
+        self._clock = QTimer(self, interval=FRAME_MS)
+        self._clock.setTimerType(Qt.TimerType.PreciseTimer)
+        self._clock.timeout.connect(self._tick)
+        self._axis = TimeAxis(self)
+        self._axis.time_requested.connect(self.time_requested)
+        self._play = self._play_button()
+        self._box = QDoubleSpinBox(self, decimals=3, keyboardTracking=False)
+        self._speed = QDoubleSpinBox(self, decimals=1, minimum=0.5, maximum=120, value=4, singleStep=0.5)
+        self._outside = QLabel("", self)
+        self._legend = QLabel("", self)
+        self._lay_out()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Timeline")
+        self.set_scans([], [], [], "")
+
+    # --- in
+
+    def set_scans(self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str) -> None:
+        """The scans; `roles` are "reference", "seen", "held out" or "excluded"."""
+        marks = [ScanMark(*row) for row in zip(map(float, times), names, roles, strict=True)]
+        self._marks, self._times = marks, sorted(mark.time for mark in marks)
+        self.setEnabled(bool(marks))
+        self._axis.set_scans(marks, unit)
+        self._say_roles()
+        if not marks:
+            self.set_playing(False)
+            return
+        self._box.setSuffix(f" {unit}" if unit and unit != "index" else "")
+        seen = [mark.time for mark in marks if mark.role in ("reference", "seen")] or self._times
+        self.set_fit_span(min(seen), max(seen))
+        margin = BEYOND * self._span or 1.0
+        self.set_range(self._times[0] - margin, self._times[-1] + margin)
+
+    def set_range(self, low: float, high: float) -> None:
+        """The times that can be seen and chosen."""
+        self._axis.set_range(low, high)
+        with QSignalBlocker(self._box):
+            self._box.setRange(low, high)
+            self._box.setDecimals(max(0, 2 - math.floor(math.log10(self._step))))
+            self._box.setSingleStep(self._step)
+            self._box.setValue(self._time)
+
+    def set_fit_span(self, first: float, last: float) -> None:
+        """The times between which the fit has seen scans; beyond them it is extrapolated."""
+        self._axis.set_fit_span(first, last)
+        self._say_outside()
+
+    def set_time(self, t: float) -> None:
+        """Put the cursor."""
+        self._time = float(t)
+        self._axis.set_time(self._time)
+        with QSignalBlocker(self._box):
+            self._box.setValue(self._time)
+        self._say_outside()
+
+    def set_thumbnails(self, thumbnails: Sequence[Thumbnail | tuple[float, Picture]]) -> None:
+        """The frames of the strip; a plain (time, array) has square pixels and is not flipped."""
+        self._axis.set_thumbnails([_thumbnail(item) for item in thumbnails])
+
+    def set_levels(self, low: float, high: float) -> None:
+        """Grey levels of the frames of the strip."""
+        self._axis.set_levels(low, high)
+
+    def set_playing(self, playing: bool) -> None:
+        """Start or stop the clock."""
+        playing = playing and len(self._times) > 1
+        if playing and not self.is_playing:
+            start = self._time if self._times[0] <= self._time < self._times[-1] else self._times[0]
+            self._started = (time.monotonic(), start)
+            self._clock.start()
+        elif not playing:
+            self._clock.stop()
+        self._show_playing(playing)
+
+    def set_speed(self, seconds: float) -> None:
+        """Seconds that one cycle from the first to the last scan takes."""
+        with QSignalBlocker(self._speed):
+            self._speed.setValue(seconds)
+        self._started = (time.monotonic(), self._time)
+
+    # --- for menus and keys
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether the clock runs."""
+        return self._clock.isActive()
+
+    def toggle_playing(self) -> None:
+        """Ask for play or pause."""
+        self.playing_requested.emit(not self.is_playing)
+
+    def step(self, direction: int) -> None:
+        """Ask for the next round time in a direction (+1 or -1)."""
+        if not self._times:
+            return
+        place = self._time / self._step
+        wanted = math.floor(place + 1e-6) + 1 if direction > 0 else math.ceil(place - 1e-6) - 1
+        self._request(wanted * self._step)
+
+    def step_scan(self, direction: int) -> None:
+        """Ask for the time of the next scan in a direction (+1 or -1)."""
+        further = [t for t in self._times if (t - self._time) * direction > 1e-9 * max(self._span, 1.0)]
+        if further:
+            self._request(min(further) if direction > 0 else max(further))
+
+    def go_first(self) -> None:
+        """Ask for the time of the first scan."""
+        if self._times:
+            self._request(self._times[0])
+
+    def go_last(self) -> None:
+        """Ask for the time of the last scan."""
+        if self._times:
+            self._request(self._times[-1])
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        ctrl = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        move = self.step_scan if ctrl else self.step
+        actions = {
+            Qt.Key.Key_Left: lambda: move(-1),
+            Qt.Key.Key_Right: lambda: move(+1),
+            Qt.Key.Key_Home: self.go_first,
+            Qt.Key.Key_End: self.go_last,
+            Qt.Key.Key_Space: self.toggle_playing,
+        }
+        action = actions.get(Qt.Key(event.key()))
+        if action is None:
+            super().keyPressEvent(event)
+        else:
+            action()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        turned = event.angleDelta().y() or event.angleDelta().x()
+        if turned:
+            self.step(1 if turned > 0 else -1)
+        event.accept()
+
+    # --- inside
+
+    @property
+    def _span(self) -> float:
+        return self._times[-1] - self._times[0] if self._times else 0.0
+
+    @property
+    def _step(self) -> float:
+        return nice_step(self._span / STEPS) if self._span > 0 else 1.0
+
+    def _request(self, t: float) -> None:
+        low, high = self._axis.range
+        self.time_requested.emit(float(np.clip(t, low, high)))
+
+    def _tick(self) -> None:
+        """The time that the wall clock says: a slow listener makes fewer frames, not a slower beat."""
+        began, start = self._started
+        along = (time.monotonic() - began) / self._speed.value() * self._span + start - self._times[0]
+        self.time_requested.emit(self._times[0] + along % self._span)
+
+    def _speed_changed(self, seconds: float) -> None:
+        self._started = (time.monotonic(), self._time)
+        self.speed_requested.emit(seconds)
+
+    def _show_playing(self, playing: bool) -> None:
+        self._play.setIcon(_icon(playing))
+        self._play.setToolTip("Pause (Space)" if playing else "Play (Space)")
+
+    def _say_roles(self) -> None:
+        shown = [text for roles, text in LEGEND if any(mark.role in roles for mark in self._marks)]
+        self._legend.setText("    ".join(shown))
+
+    def _say_outside(self) -> None:
+        first, last = self._axis.fit_span
+        self._outside.setText("" if not self._times or first <= self._time <= last else "extrapolated")
+
+    def _play_button(self) -> QToolButton:
+        button = QToolButton(self, autoRaise=True)
+        button.setAccessibleName("Play")
+        button.setIconSize(QSize(18, 18))
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.clicked.connect(self.toggle_playing)
+        return button
+
+    def _lay_out(self) -> None:
+        self._box.setToolTip("Time: any value can be typed")
+        self._box.setAccessibleName("Time")
+        self._box.valueChanged.connect(self._request)
+        self._speed.setSuffix(" s a cycle")
+        self._speed.setToolTip("Seconds from the first to the last scan while playing")
+        self._speed.setAccessibleName("Seconds a cycle")
+        self._speed.valueChanged.connect(self._speed_changed)
+        self._outside.setStyleSheet(f"color: {theme.WARNING}")
+        self._legend.setStyleSheet(f"color: {theme.MUTED}")
+        row = QHBoxLayout()
+        for widget in (self._play, QLabel("t =", self), self._box, self._speed, self._outside):
+            row.addWidget(widget)
+        row.addStretch(1)
+        row.addWidget(self._legend)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addWidget(self._axis, 1)
+
+
+def _thumbnail(item: Thumbnail | tuple[float, Picture]) -> Thumbnail:
+    return item if isinstance(item, Thumbnail) else Thumbnail(item[0], item[1], (1.0, 1.0), flip_x=False)
+
+
+def _icon(playing: bool) -> QIcon:
+    """Two bars or a triangle in the colour of text: a style's own icons are black, unseen on a dark ground."""
+    pixmap = QPixmap(64, 64)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme.TEXT))
+    if playing:
+        painter.drawRect(QRectF(14, 10, 12, 44))
+        painter.drawRect(QRectF(38, 10, 12, 44))
+    else:
+        painter.drawPolygon(QPolygonF([QPointF(16, 8), QPointF(56, 32), QPointF(16, 56)]))
+    painter.end()
+    return QIcon(pixmap)

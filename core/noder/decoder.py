@@ -1,0 +1,116 @@
+"""The linear, separable map from a coarse grid of coefficients to a displacement field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noder.grid import Grid, Triple
+
+Matrices = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """u = W c: linear upsampling of control points, then a box average, as one matrix an axis.
+
+    This is the smoothing kernel K and the decoder of Bai and Hong (MICCAI 2024), eq. phi(t) = K * Decoder(z(t)), for a
+    latent space that is a grid of control points. `spacing` and `width` are the control spacing and the box in voxels
+    of `grid`, one an axis; the box may be any real width, its average is taken exactly.
+    """
+
+    grid: Grid
+    spacing: tuple[float, float, float]
+    width: tuple[float, float, float]
+
+    @classmethod
+    def in_mm(cls, grid: Grid, spacing_mm: float, width_mm: float) -> Decoder:
+        """Control points every `spacing_mm` and a box of `width_mm`, but never finer than the voxels."""
+        spacing = tuple(max(1.0, spacing_mm / s) for s in grid.spacing)
+        width = tuple(max(0.5, width_mm / s) for s in grid.spacing)
+        return cls(
+            grid, cast("tuple[float, float, float]", spacing), cast("tuple[float, float, float]", width)
+        )
+
+    @property
+    def shape(self) -> Triple:
+        """Number of control points along each axis."""
+        return cast(Triple, tuple(len(self._control_points(axis)) for axis in range(3)))
+
+    def rows(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(len(index), n): the weights of the control points at voxel coordinates `index` along `axis`.
+
+        Between voxels the field is linear, and beyond the first and last voxel it is constant, as everywhere.
+        """
+        index = np.clip(index, 0, self.grid.shape[axis] - 1)
+        below = np.floor(index).astype(int)
+        above = np.minimum(below + 1, self.grid.shape[axis] - 1)
+        part = (index - below)[:, None]
+        return (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(axis, above)
+
+    def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(len(index), n): derivative of `rows` per voxel by central differences, one-sided at the border."""
+        last = self.grid.shape[axis] - 1
+        ahead, behind = np.clip(index + 1, 0, last), np.clip(index - 1, 0, last)
+        return (self.rows(axis, ahead) - self.rows(axis, behind)) / np.maximum(ahead - behind, 1e-9)[:, None]
+
+    def matrices(self, grid: Grid | None = None, **to: object) -> Matrices:
+        """The three matrices for the voxels of `grid` (default: the decoder's own), which must be aligned with it."""
+        axes = aligned_axes(self.grid, grid) if grid is not None else [np.arange(n, dtype=float) for n in self.grid.shape]
+        if axes is None:
+            raise ValueError("the axes of the grid are not parallel to the decoder's")
+        return cast(Matrices, tuple(as_tensor(self.rows(axis, index)) for axis, index in enumerate(axes)))
+
+    def _control_points(self, axis: int) -> NDArray[np.float64]:
+        """Voxel coordinates of the control points; they reach beyond the grid as far as the box does."""
+        h, w, n = self.spacing[axis], self.width[axis], self.grid.shape[axis]
+        beyond = int(np.ceil(w / 2 / h + 1e-9))
+        inside = int(np.ceil((n - 1) / h - 1e-9))
+        start = ((n - 1) - inside * h) / 2
+        return start + h * np.arange(-beyond, inside + beyond + 1)
+
+    def _at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
+        h, w = self.spacing[axis], self.width[axis]
+        offset = index[:, None] - self._control_points(axis)[None]
+        return (_hat_integral((offset + w / 2) / h) - _hat_integral((offset - w / 2) / h)) * (h / w)
+
+
+def as_tensor(matrix: NDArray[np.float64]) -> Tensor:
+    """float32 tensor of a small matrix."""
+    return torch.as_tensor(matrix, dtype=torch.float32)
+
+
+def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
+    """(C,a,b,c) -> (C,I,J,K): one matrix product an axis; where the result is a slice, that axis comes first."""
+    x, y, z = matrices
+    shape = coefficients.shape
+    first = min(range(3), key=lambda axis: matrices[axis].shape[0] / matrices[axis].shape[1])
+    if first == 0:
+        out = (x @ coefficients.reshape(shape[0], shape[1], -1)).reshape(shape[0], x.shape[0], shape[2], shape[3])
+        return (y @ out) @ z.T
+    if first == 1:
+        out = y @ coefficients
+    else:
+        out = coefficients @ z.T
+    out = out @ z.T if first == 1 else y @ out
+    return (x @ out.reshape(shape[0], shape[1], -1)).reshape(shape[0], x.shape[0], out.shape[2], out.shape[3])
+
+
+def aligned_axes(reference: Grid, grid: Grid) -> list[NDArray[np.float64]] | None:
+    """Voxel coordinates in `reference` of the planes of `grid` along each axis, or None if the axes are not parallel."""
+    matrix = reference.inverse_affine @ grid.affine
+    off = matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))
+    if np.abs(off).max() * max(grid.shape) > 1e-4:
+        return None
+    return [matrix[axis, 3] + matrix[axis, axis] * np.arange(n) for axis, n in enumerate(grid.shape)]
+
+
+def _hat_integral(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integral from -inf to x of the triangle max(0, 1 - |s|)."""
+    x = np.clip(x, -1, 1)
+    return np.where(x < 0, (x + 1) ** 2 / 2, 1 - (1 - x) ** 2 / 2)

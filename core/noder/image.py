@@ -1,0 +1,238 @@
+"""One 3-D image: a lazy file or an array, shown in the closest RAS orientation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noder.errors import InputError
+from noder.formats import (
+    READERS,
+    VolumeFile,
+    foreign_kind,
+    open_volume_file,
+    pair_partner,
+    stem_of,
+    suffix_of,
+    write_volume,
+    written_atomically,
+)
+from noder.grid import Array, Grid
+
+__all__ = [
+    "READERS",
+    "Image",
+    "foreign_kind",
+    "header_time_step",
+    "pair_partner",
+    "stem_of",
+    "suffix_of",
+    "volumes_in",
+    "write_volume",
+    "written_atomically",
+]
+
+FloatArray = NDArray[np.float32]
+
+
+def volumes_in(path: Path | str) -> int:
+    """Number of volumes in a file (1 for 3-D), from its header. Raises InputError."""
+    return open_volume_file(path).n_volumes
+
+
+def header_time_step(path: Path | str) -> tuple[float, str] | None:
+    """Step between the volumes of a 4-D file and its unit ("" where the header names none), or None."""
+    return open_volume_file(path).time_step
+
+
+class Image:
+    """A 3-D image on a `Grid`; voxels are read at first use and kept until `release`.
+
+    `grid` is the closest-RAS grid of what is shown and fitted, `stored_grid` that of the file: same voxels, other
+    order of axes. Make one with `Image.open` or `Image.from_array`.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], NDArray[Any]],
+        stored_grid: Grid,
+        name: str,
+        *,
+        path: Path | None = None,
+        volume: int | None = None,
+        dtype: np.dtype[Any] | None = None,
+        notes: tuple[str, ...] = (),
+        nan_to_zero: bool = False,
+        source: Image | None = None,
+    ) -> None:
+        self._load = load
+        self._change = stored_grid.reorientation()
+        self._nan_to_zero = nan_to_zero
+        self._given_notes = notes
+        self._source = source
+        self._lock = threading.RLock()
+        self._cached: FloatArray | None = None
+        self._n_replaced = 0
+        self.stored_grid = stored_grid
+        self.grid = stored_grid.reoriented(self._change)
+        self.path = path
+        self.volume = volume
+        self.name = name
+        self.dtype = dtype or np.dtype(np.float32)
+
+    @classmethod
+    def open(cls, path: Path | str, volume: int | None = None, *, nan_to_zero: bool = False) -> Image:
+        """Open a file by its header; `volume` picks one of a 4-D file (needed where there are several).
+
+        Raises InputError, with a sentence that names the file, for anything but an image of one value a voxel.
+        """
+        file = open_volume_file(path)
+        return cls(
+            lambda: file.read(volume or 0),
+            file.grid,
+            _name(file, volume),
+            path=Path(path),
+            volume=_require_volume(file, volume),
+            dtype=file.dtype,
+            notes=file.notes,
+            nan_to_zero=nan_to_zero,
+        )
+
+    @classmethod
+    def from_array(cls, array: NDArray[Any] | Tensor, grid: Grid, name: str) -> Image:
+        """An image in memory: `array` (I,J,K) lives on `grid`, which may have any orientation."""
+        values = np.asarray(array)
+        if values.shape != grid.shape:
+            raise ValueError(f"array {values.shape} does not fit the grid {grid.shape}")
+        return cls(lambda: values, grid, name, dtype=values.dtype)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the image; grows by what reading the voxels shows."""
+        notes = (*self._source.notes, *self._given_notes) if self._source is not None else self._given_notes
+        if self._n_replaced == 0:
+            return notes
+        return (*notes, f"{_n_voxels(self._n_replaced)} not finite (NaN or infinite): 0 was put there")
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory that the loaded voxels take."""
+        return 4 * self.grid.n_voxels
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the voxels are in memory."""
+        return self._cached is not None
+
+    def numpy(self) -> FloatArray:
+        """float32 (I,J,K) on `grid`, cached: treat it as read-only. Safe to call from several threads.
+
+        Raises InputError for damaged data, and for voxels that are not finite (remedy "nan_to_zero").
+        """
+        with self._lock:
+            if self._cached is None:
+                stored = np.asarray(self._load()).astype(np.float32, copy=False)
+                self._cached = np.ascontiguousarray(self._change.apply(self._finite(stored)))
+            return self._cached
+
+    def tensor(self) -> Tensor:
+        """float32 (1,I,J,K) on `grid`; shares its memory with `numpy()`."""
+        return torch.from_numpy(self.numpy())[None]
+
+    def release(self) -> None:
+        """Forget the voxels; they are read again at the next use."""
+        with self._lock:
+            self._cached = None
+
+    def to_stored(self, array: Array) -> Array:
+        """Undo the reorientation: (...,I,J,K) on `grid` -> stored axis order, on `stored_grid`."""
+        return self._change.undo(array)
+
+    def replacing_nan(self) -> Image:
+        """The same image with 0 in place of voxels that are not finite; `notes` says how many."""
+        if self._source is not None:
+            return self._source.replacing_nan()._resampled(self.stored_grid, self._given_notes)
+        return Image(
+            self._load,
+            self.stored_grid,
+            self.name,
+            path=self.path,
+            volume=self.volume,
+            dtype=self.dtype,
+            notes=self._given_notes,
+            nan_to_zero=True,
+        )
+
+    def resampled_onto(self, other: Image) -> Image:
+        """The same image on `other`'s grids, by linear interpolation when it is read; beyond its edge the edge value."""
+        outside = _part_outside(self.grid, other.grid)
+        note = f"resampled onto the grid of {other.name} (linear)"
+        note += (
+            f"; {outside:.0%} of that grid lies outside and takes the edge value" if outside >= 0.005 else ""
+        )
+        return self._resampled(other.stored_grid, (note,))
+
+    def _resampled(self, target: Grid, notes: tuple[str, ...]) -> Image:
+        return Image(
+            lambda: _resample(self, target),
+            target,
+            self.name,
+            path=self.path,
+            volume=self.volume,
+            dtype=self.dtype,
+            notes=notes,
+            source=self,
+        )
+
+    def _finite(self, values: FloatArray) -> FloatArray:
+        bad = ~np.isfinite(values)
+        count = int(bad.sum())
+        if count and not self._nan_to_zero:
+            where = self.path if self.path is not None and self.volume is None else self.name
+            raise InputError(
+                f"{where} has {_n_voxels(count)} not finite (NaN or infinite): mend the file, or have them replaced by 0.",
+                remedy="nan_to_zero",
+            )
+        self._n_replaced = count
+        return np.where(bad, np.float32(0), values) if count else values
+
+
+def _name(file: VolumeFile, volume: int | None) -> str:
+    return file.path.name if volume is None or file.n_volumes == 1 else f"{file.path.name}[{volume}]"
+
+
+def _require_volume(file: VolumeFile, volume: int | None) -> int | None:
+    n = file.n_volumes
+    if volume is None and n > 1:
+        raise InputError(f"{file.path} holds {n} volumes where one is wanted: name one, 0 to {n - 1}.")
+    if volume is not None and not 0 <= volume < n:
+        raise InputError(f"{file.path} has no volume {volume}: it holds {n}, counted from 0.")
+    return volume if n > 1 else None
+
+
+def _n_voxels(count: int) -> str:
+    return "1 voxel that is" if count == 1 else f"{count} voxels that are"
+
+
+def _part_outside(inner: Grid, target: Grid) -> float:
+    """Which part of `target` lies outside `inner`, from a coarse lattice of its voxels."""
+    axes = [np.linspace(0, n - 1, min(n, 24)) for n in target.shape]
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    index = inner.to_index(target.to_mm(lattice))
+    outside = (index < -0.5) | (index > np.array(inner.shape) - 0.5)
+    return float(outside.any(axis=-1).mean())
+
+
+def _resample(image: Image, target: Grid) -> FloatArray:
+    """Slab by slab: the float64 points of a whole grid would take six times its image's memory."""
+    volume = image.tensor()
+    slabs = [image.grid.sample(volume, target.slice(0, k).points())[0] for k in range(target.shape[0])]
+    image.release()
+    return cast(FloatArray, torch.cat(slabs).numpy())

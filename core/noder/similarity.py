@@ -1,0 +1,92 @@
+"""Image similarities: small frozen objects, called with the fixed and the moved image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from noder.grid import Triple
+
+
+class Similarity(Protocol):
+    """A loss that is 0 for a perfect match; images are (1,I,J,K), the weight (I,J,K) sums to 1."""
+
+    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
+        """What depends on the fixed image alone, computed once."""
+
+    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
+        """The loss."""
+
+
+@dataclass(frozen=True)
+class LocalNCC:
+    """1 - squared local normalised cross-correlation, averaged with a weight (Bai and Hong 2024, L_sim).
+
+    `window`: odd widths in voxels. Windows are cut at the border, not padded. `floor`: a variance (images have unit
+    standard deviation in the mask) under which a window counts as flat.
+    """
+
+    window: Triple
+    floor: float = 1e-3
+
+    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
+        """The fixed image centred in each window, and its local variance."""
+        f = fixed[0]
+        mean, square = self._mean(f), self._mean(f * f)
+        return f, mean, (square - mean * mean).clamp(min=0) + self.floor
+
+    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
+        """(1 - cc) averaged with `weight`."""
+        f, f_mean, f_variance = fixed
+        m = moved[0]
+        m_mean = self._mean(m)
+        m_variance = (self._mean(m * m) - m_mean * m_mean).clamp(min=0) + self.floor
+        cross = self._mean(f * m) - f_mean * m_mean
+        cc = cross * cross / (f_variance * m_variance)
+        return 1 - stable_sum(cc * weight)
+
+    def _mean(self, image: Tensor) -> Tensor:
+        x, y, z = (window_means(n, w, image.device) for n, w in zip(image.shape, self.window, strict=True))
+        out = (y @ image) @ z.T
+        return (x @ out.reshape(image.shape[0], -1)).reshape(image.shape)
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """Weighted mean squared difference of images with unit standard deviation in the mask."""
+
+    window: Triple = field(default=(1, 1, 1))
+
+    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
+        """The fixed image itself."""
+        return (fixed[0],)
+
+    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
+        """The loss."""
+        return stable_sum((fixed[0] - moved[0]) ** 2 * weight)
+
+
+SIMILARITIES: dict[str, type[LocalNCC] | type[MeanSquares]] = {"local NCC": LocalNCC, "mean squares": MeanSquares}
+
+
+def stable_sum(values: Tensor) -> Tensor:
+    """Sum in float64, one axis after the other, in the dtype of `values`.
+
+    A full-tensor `sum` is split by thread, so that 1 and 2 threads would differ; a sum along one axis is not.
+    """
+    total = values.sum(-1).double()
+    while total.ndim:
+        total = total.sum(-1)
+    return total.to(values.dtype)
+
+
+@lru_cache(maxsize=64)
+def window_means(n: int, width: int, device: torch.device) -> Tensor:
+    """(n,n): row i averages the window of `width` around i, cut at the border."""
+    index = torch.arange(n, device=device)
+    band = ((index[:, None] - index[None]).abs() <= width // 2).float()
+    return cast(Tensor, band / band.sum(1, keepdim=True))

@@ -1,0 +1,220 @@
+"""The result of any fit: a continuous map in space and time, evaluated at just the points asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noder.decoder import Decoder, Matrices, aligned_axes, apply_separable, as_tensor
+from noder.errors import UsageError
+from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
+from noder.grid import Grid, sample_at_index
+
+Carry = Literal["neighbours", "first"]
+CARRIES: tuple[Carry, ...] = ("neighbours", "first")
+_LEAST_DETERMINANT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class SeenScan:
+    """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS."""
+
+    index: int
+    time: float
+    name: str
+    volume: Tensor
+
+
+class Trajectory:
+    """phi_t(x) = x + u(x,t), the pull that carries the reference scan to time t.
+
+    `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u. Points are RAS mm, (...,3) in float64,
+    displacements are mm. Between voxels u is linear, beyond the grid it is constant. Times are in `unit`.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        coefficients: Callable[[float], Tensor],
+        scans: Sequence[SeenScan],
+        unit: str,
+        stored_grid: Grid | None = None,
+    ) -> None:
+        self.decoder = decoder
+        self.scans = tuple(sorted(scans, key=lambda scan: scan.time))
+        self.unit = unit
+        self.stored_grid = stored_grid or decoder.grid
+        self._curve = coefficients
+        self._decoded: OrderedDict[float, Tensor] = OrderedDict()
+        self._inverses: dict[float, tuple[Tensor, float]] = {}
+
+    @property
+    def grid(self) -> Grid:
+        """The reference scan's grid, in closest RAS."""
+        return self.decoder.grid
+
+    @property
+    def times(self) -> list[float]:
+        """Times of the seen scans."""
+        return [scan.time for scan in self.scans]
+
+    @property
+    def t_first(self) -> float:
+        """Time of the reference, where phi is the identity."""
+        return self.scans[0].time
+
+    @property
+    def t_last(self) -> float:
+        """Time of the last seen scan."""
+        return self.scans[-1].time
+
+    def is_extrapolated(self, t: float) -> bool:
+        """Whether no scan was seen on one side of t."""
+        return not self.t_first <= t <= self.t_last
+
+    def displacement(self, points_mm: Tensor, t: float) -> Tensor:
+        """u(x,t) at points (...,3); decodes the box around the points only."""
+        index = self.grid.to_index(points_mm)
+        low = [int(v) for v in index.reshape(-1, 3).amin(0).floor().clamp(min=0).tolist()]
+        high = [int(v) for v in index.reshape(-1, 3).amax(0).ceil().tolist()]
+        low = [min(a, n - 1) for a, n in zip(low, self.grid.shape, strict=True)]
+        high = [min(max(a, b), n - 1) for a, b, n in zip(low, high, self.grid.shape, strict=True)]
+        axes = [np.arange(a, b + 1, dtype=float) for a, b in zip(low, high, strict=True)]
+        u = apply_separable(self._rows(axes), self._curve(t))
+        return sample_displacement(u, index - torch.tensor(low, dtype=index.dtype)).to(points_mm.dtype)
+
+    def inverse(self, points_mm: Tensor, t: float) -> Tensor:
+        """phi_t^-1(y) - y at points (...,3), by fixed point."""
+        if t == self.t_first:
+            return torch.zeros_like(points_mm)
+        u = self._full(t)
+        return invert_points(lambda y: self._sample(u, y), points_mm) - points_mm
+
+    def between(self, points_mm: Tensor, t_a: float, t_b: float) -> Tensor:
+        """T_ab(x) - x at points (...,3), with T_ab = phi_a^-1 o phi_b: the pull that makes I_b = I_a o T_ab.
+
+        Where t_a is the time of a seen scan its inverse is computed once for the whole grid and kept.
+        """
+        return self._pull(points_mm + self.displacement(points_mm, t_b), t_a) - points_mm
+
+    def field(self, grid: Grid, t: float) -> DisplacementField:
+        """u(.,t) on any grid; on a slice of the reference's grid only that slice is decoded."""
+        change = grid.reorientation()
+        axes = aligned_axes(self.grid, grid.reoriented(change))
+        if axes is None:
+            return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
+        u = apply_separable(self._rows(axes), self._curve(t))
+        return DisplacementField(change.undo(u).contiguous(), grid)
+
+    def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
+        """phi_t^-1 - id on any grid."""
+        points = grid.points()
+        return DisplacementField(self.inverse(points, t).movedim(-1, 0).float(), grid)
+
+    def inverse_residual(self, t: float) -> float:
+        """Largest |phi_t(phi_t^-1(x)) - x| in mm on the reference's grid, where the pre-image lies inside it."""
+        return self._inverse(t)[1]
+
+    def carriers(self, t: float, without: int | None = None) -> list[tuple[int, float]]:
+        """Positions in `scans` of the seen scans before and after t, with their weights by distance in time.
+
+        Before the first scan the first, after the last the last. `without` leaves one position out.
+        """
+        known = [(k, scan.time) for k, scan in enumerate(self.scans) if k != without]
+        before, after = [p for p in known if p[1] <= t], [p for p in known if p[1] >= t]
+        if not before or not after:
+            return [(before[-1] if before else after[0])[:1] + (1.0,)]
+        (a, t_a), (b, t_b) = before[-1], after[0]
+        if a == b or t_a == t_b:
+            return [(a, 1.0)]
+        part = (t - t_a) / (t_b - t_a)
+        return [(a, 1.0 - part), (b, part)]
+
+    def predict(
+        self, t: float, grid: Grid | None = None, carry: Carry = "neighbours", without: int | None = None
+    ) -> Tensor:
+        """The predicted image (1,I,J,K) at t on `grid` (default: the reference's), edge values outside the scans.
+
+        `carry="first"` is I_0 o phi_t (Bai and Hong 2024); "neighbours" carries the seen scans before and after t
+        along the flow to t and blends them by their distance in time. `without` leaves a seen scan out (scoring).
+        """
+        if carry not in CARRIES:
+            raise UsageError(f"carry must be one of {', '.join(CARRIES)}, not '{carry}'")
+        grid = grid or self.grid
+        pulled = self.field(grid, t).points()
+        chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
+        parts = [weight * self._carry(k, pulled) for k, weight in chosen]
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+    def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
+        """J(x,t) = 1 / det D phi_t(x) (I,J,K) on the frame at t: above 1 is larger than at the reference.
+
+        Negative where the map folds. On the reference's voxels it comes from central differences.
+        """
+        grid = grid or self.grid
+        change = grid.reorientation()
+        axes = aligned_axes(self.grid, grid.reoriented(change))
+        det = self._determinant_at(grid.points(), t) if axes is None else change.undo(self._determinant_on(axes, t))
+        return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
+
+    def _determinant_on(self, axes: list[np.ndarray], t: float) -> Tensor:
+        rows = self._rows(axes)
+        slopes = [as_tensor(self.decoder.slopes(axis, index)) for axis, index in enumerate(axes)]
+        c, to_voxel = self._curve(t), self._to_voxel()
+        columns = []
+        for axis in range(3):
+            along: Matrices = tuple(slopes[k] if k == axis else rows[k] for k in range(3))  # type: ignore[assignment]
+            columns.append(torch.einsum("ab,bijk->aijk", to_voxel, apply_separable(along, c)))
+        return determinant(columns)
+
+    def _determinant_at(self, points: Tensor, t: float) -> Tensor:
+        step = min(self.grid.spacing) / 2
+        shifts = step * torch.eye(3, dtype=points.dtype)
+        columns = [
+            ((self.displacement(points + s, t) - self.displacement(points - s, t)) / (2 * step)).movedim(-1, 0)
+            for s in shifts
+        ]
+        return determinant(columns).float()
+
+    def _carry(self, position: int, pulled: Tensor) -> Tensor:
+        """Scan `position` at phi_s^-1 of the points that phi_t has pulled into the reference."""
+        scan = self.scans[position]
+        return sample_at_index(scan.volume, self.grid.to_index(self._pull(pulled, scan.time)))
+
+    def _pull(self, points: Tensor, t: float) -> Tensor:
+        """phi_t^-1 of points in the reference."""
+        if t == self.t_first:
+            return points
+        if t in self.times:
+            return points + self._sample(self._inverse(t)[0], points)
+        return points + self.inverse(points, t)
+
+    def _inverse(self, t: float) -> tuple[Tensor, float]:
+        """The inverse of phi_t on the reference's grid (3,I,J,K) and its residual in mm; computed once a scan."""
+        if t not in self._inverses:
+            field, residual = DisplacementField(self._full(t), self.grid).invert()
+            self._inverses[t] = field.u, residual
+        return self._inverses[t]
+
+    def _full(self, t: float) -> Tensor:
+        """u(.,t) on the reference's grid; the last two are kept."""
+        if t not in self._decoded:
+            self._decoded[t] = self.field(self.grid, t).u
+            while len(self._decoded) > 2:
+                self._decoded.popitem(last=False)
+        return self._decoded[t]
+
+    def _sample(self, u: Tensor, points: Tensor) -> Tensor:
+        return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)
+
+    def _rows(self, axes: list[np.ndarray]) -> Matrices:
+        return tuple(as_tensor(self.decoder.rows(axis, index)) for axis, index in enumerate(axes))  # type: ignore[return-value]
+
+    def _to_voxel(self) -> Tensor:
+        return torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32)

@@ -1,0 +1,126 @@
+"""Stand-ins with the engine's public names and answers that are known in closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noder.fields import DisplacementField
+from noder.grid import Grid
+from noder_viewer.session import OverlaySettings
+
+
+@dataclass(eq=False)
+class GrowingTrajectory:
+    """Tissue grows about `centre` by `rate` a unit of time: a particle at p comes to centre + (1 + rate t)(p - centre)."""
+
+    grid: Grid
+    volume: Tensor
+    rate: float = 0.1
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    times: list[float] = field(default_factory=lambda: [0.0, 1.0, 2.0])
+    fold: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def t_first(self) -> float:
+        return self.times[0]
+
+    @property
+    def t_last(self) -> float:
+        return self.times[-1]
+
+    def is_extrapolated(self, t: float) -> bool:
+        return not self.t_first <= t <= self.t_last
+
+    def displacement(self, points_mm: Tensor, t: float) -> Tensor:
+        self.calls.append("displacement")
+        away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
+        return away * (1 / (1 + self.rate * t) - 1)
+
+    def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
+        self.calls.append("jacobian")
+        shape = (grid or self.grid).shape
+        growth = torch.full(shape, (1 + self.rate * t) ** 3)
+        if self.fold:
+            growth.reshape(-1)[0] = -1.0
+        return growth
+
+    def predict(self, t: float, grid: Grid | None = None, carry: str = "neighbours") -> Tensor:
+        self.calls.append("predict")
+        grid = grid or self.grid
+        points = grid.points()
+        return self.grid.sample(self.volume, points + self.displacement(points, t))
+
+    def field(self, grid: Grid, t: float) -> DisplacementField:
+        return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
+
+
+class ArrayImage:
+    """An image in memory, closest RAS."""
+
+    def __init__(self, array: np.ndarray[Any, Any], grid: Grid, name: str) -> None:
+        self.array, self.grid, self.name = array.astype(np.float32), grid, name
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        return self.array
+
+    def tensor(self) -> Tensor:
+        return torch.from_numpy(self.array)[None]
+
+
+def ras_grid(shape: tuple[int, int, int] = (40, 50, 30), spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> Grid:
+    """An axis-aligned grid centred on 0 mm."""
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
+    return Grid(shape, affine)
+
+
+def oblique_grid(degrees: float = 20.0) -> Grid:
+    """`ras_grid` turned about the S axis, then about R."""
+    a, b = np.radians(degrees), np.radians(degrees / 2)
+    turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    tilt = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    affine = ras_grid().affine.copy()
+    affine[:3] = tilt @ turn @ affine[:3]
+    return Grid(ras_grid().shape, affine)
+
+
+def phantom(grid: Grid) -> np.ndarray[Any, Any]:
+    """An egg with a bright block to the patient's right, front and top: mirrored anatomy shows at once."""
+    size = np.array(grid.shape)
+    where = (np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), -1) / (size - 1) - 0.5) * 2
+    egg = (np.square(where / [0.7, 0.85, 0.8]).sum(-1) < 1).astype(np.float32) * 400
+    egg += 150 * np.exp(-np.square(where - [0.3, -0.2, 0.1]).sum(-1) / 0.05)
+    block = (where[..., 0] > 0.3) & (where[..., 0] < 0.5) & (where[..., 1] > 0.4) & (where[..., 1] < 0.6)
+    egg[block & (where[..., 2] > 0.2) & (where[..., 2] < 0.5)] = 1000
+    return egg.astype(np.float32)
+
+
+def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
+    """The fields of a Session with a series of three scans and a growing trajectory."""
+    grid = grid or ras_grid()
+    data = phantom(grid)
+    scans = tuple(SimpleNamespace(image=ArrayImage(data + k, grid, f"scan_{k}.nii"), time=float(k)) for k in range(3))
+    series = SimpleNamespace(scans=scans, unit="years", grid=grid, times=[0.0, 1.0, 2.0])
+    centre = tuple(grid.to_mm((np.array(grid.shape) - 1) / 2).tolist())
+    fields: dict[str, Any] = {
+        "series": series,
+        "trajectory": GrowingTrajectory(grid, torch.from_numpy(data)[None], centre=centre),
+        "grid": grid,
+        "times": (0.0, 1.0, 2.0),
+        "exclude": frozenset(),
+        "time": 1.0,
+        "cursor_mm": centre,
+        "show": "prediction",
+        "carry": "neighbours",
+        "overlays": OverlaySettings(),
+        "window": (0.0, 1000.0),
+        "radiological": False,
+    }
+    return SimpleNamespace(**{**fields, **changes})

@@ -1,0 +1,36 @@
+"""Every test runs alone: settings, caches and recent files go to a folder that is thrown away."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Qt, napari or torch. Child processes of tests inherit it all.
+_HOME = tempfile.TemporaryDirectory(prefix="noder-tests-", ignore_cleanup_errors=True)
+for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+    os.environ[_name] = str(Path(_HOME.name, _name.lower()))
+os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name, "napari.yaml"))
+os.environ["QT_API"] = "pyside6"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order, and room for the window's own thread
+
+_HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+if not _HAS_DISPLAY:
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_qt_settings() -> None:
+    """On Windows and macOS the folders above do not bind QSettings: at least its INI files stay here."""
+    from PySide6.QtCore import QSettings
+
+    for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
+        QSettings.setPath(QSettings.Format.IniFormat, scope, str(Path(_HOME.name, "qt")))
+        QSettings.setPath(QSettings.Format.NativeFormat, scope, str(Path(_HOME.name, "qt")))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say why an OpenGL test cannot work, where Qt would abort or draw nothing at all."""
+    if item.get_closest_marker("gl") and not _HAS_DISPLAY:
+        pytest.fail('there is no display: `make test`, `xvfb-run -a pytest` or `-m "not gl"`', pytrace=False)

@@ -1,0 +1,187 @@
+"""Who may import what: the order of the engine's files, and the owners of the big libraries."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "core" / "noder"
+APP = ROOT / "app" / "noder_viewer"
+
+# Read top to bottom: a file imports only from above it. A new file of the engine gets its place here.
+ORDER = [
+    "errors",
+    "grid",
+    "fields",
+    "formats",
+    "image",
+    "atomic",
+    "itk_fields",
+    "times",
+    "series",
+    "preprocess",
+    "similarity",
+    "regularity",
+    "decoder",
+    "trajectory",
+    "methods",
+    "fit",
+    "metrics",
+    "evaluate",
+    "export",
+    "resources",
+    "cli",
+]
+
+SCREEN = {"PySide6", "PyQt6", "qtpy", "superqt", "pyqtgraph", "napari", "vispy"}
+WITHOUT_QT = {"noder_viewer/session.py", "noder_viewer/scene.py", "noder_viewer/overlays.py"}
+OWNERS = {
+    "torchdiffeq": {"noder/methods/noder.py"},
+    "nibabel": {"noder/formats.py"},
+    "napari": {"noder_viewer/volume.py"},
+    "vispy": {"noder_viewer/volume.py"},
+    "pyqtgraph": {"noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"},
+}
+
+# Names that differ between an import and its distribution.
+DISTRIBUTIONS = {
+    "PySide6": "pyside6-essentials",
+    "skimage": "scikit-image",
+    "PIL": "pillow",
+    "ants": "antspyx",
+    "fsl": "fslpy",
+    "pytestqt": "pytest-qt",
+}
+
+
+def sources(package: Path) -> list[Path]:
+    """All Python files of a package."""
+    return sorted(package.rglob("*.py"))
+
+
+def label(path: Path) -> str:
+    """The file as a reader names it: noder/methods/noder.py."""
+    top = next(folder for folder in (CORE.parent, APP.parent, ROOT) if folder in path.parents)
+    return path.relative_to(top).as_posix()
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, inside functions and for type checkers too."""
+    package = label(path).split("/")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            # `from noder import grid` names the module in the second half
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+def libraries(path: Path) -> set[str]:
+    """Top-level names that a file imports."""
+    return {name.split(".")[0] for name in imported(path)}
+
+
+def place(path: Path) -> str:
+    """The entry of ORDER that a file of the engine belongs to."""
+    return path.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+def ids(path: Path) -> str:
+    """Names a test after its file."""
+    return label(path)
+
+
+CORE_FILES = [path for path in sources(CORE) if place(path) != "__init__"]
+
+
+@pytest.mark.parametrize("path", CORE_FILES, ids=ids)
+def test_a_core_file_imports_only_from_above_it(path: Path) -> None:
+    mine = place(path)
+    assert mine in ORDER, f"{label(path)} has no place in ORDER: give it one, as high as its imports allow"
+    allowed = {*ORDER[: ORDER.index(mine)], "__version__"}
+    if path.parent != CORE:
+        allowed.add(mine)  # files of one folder may know each other
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("noder.")}
+    assert used <= allowed, f"{label(path)} imports from below: {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize("path", sources(CORE), ids=ids)
+def test_the_engine_knows_no_screen(path: Path) -> None:
+    assert not libraries(path) & (SCREEN | {"noder_viewer"})
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_QT))
+def test_state_and_scenes_know_no_qt(name: str) -> None:
+    assert not libraries(APP.parent / name) & SCREEN
+
+
+@pytest.mark.parametrize("library", sorted(OWNERS))
+def test_a_big_library_has_one_home(library: str) -> None:
+    users = {label(path) for path in [*sources(CORE), *sources(APP)] if library in libraries(path)}
+    assert users <= OWNERS[library]
+
+
+def test_everything_imported_is_declared() -> None:
+    program, extras = declared()
+    assert outside([*sources(CORE), *sources(APP)]) <= program
+    assert outside(sources(ROOT / "tests")) <= program | extras
+
+
+def outside(paths: list[Path]) -> set[str]:
+    """Distributions that the files import from, ours and Python's own left out."""
+    ours = {"noder", "noder_viewer", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    used = {name for path in paths for name in libraries(path)}
+    return {DISTRIBUTIONS.get(name, name).lower() for name in used - ours - set(sys.stdlib_module_names)}
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    pins = re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    program, extras = declared()
+    assert {name.lower() for name in pins} == (program | extras) - {"noder-viewer"}
+
+
+def declared() -> tuple[set[str], set[str]]:
+    """Lower-case names of the distributions in pyproject.toml: those of the program, those of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    return _names(project["dependencies"]), _names(extras)
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {match[0].lower() for line in requirements if (match := re.match(r"[\w-]+", line))}
+
+
+@pytest.mark.parametrize(
+    ("program", "heavy"),
+    [
+        ("noder.cli", {"torch", "torchdiffeq", "nibabel", "SimpleITK", "skimage", "scipy", "PySide6"}),
+        ("noder_viewer.__main__", {"torch", "torchdiffeq", "napari", "vispy", "SimpleITK", "skimage"}),
+    ],
+)
+def test_help_loads_nothing_heavy(program: str, heavy: set[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['program', '--help']; from {program} import main\n"
+        "try: status = main()\n"
+        "except SystemExit as end: status = end.code\n"
+        "print('\\nLOADED', *sys.modules, flush=True); sys.exit(status)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    shown, _, loaded = run.stdout.partition("\nLOADED ")
+    assert "--help" in shown
+    assert not heavy & set(loaded.split())
+
+
+def test_the_engine_itself_loads_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import noder; print(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == ["noder"]
