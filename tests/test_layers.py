@@ -23,16 +23,21 @@ ORDER = [
     "atomic",
     "itk_fields",
     "times",
+    "scan_files",
+    "time_sources",
     "series",
+    "info",
     "preprocess",
     "similarity",
     "regularity",
     "decoder",
     "trajectory",
     "methods",
-    "fit",
     "metrics",
     "evaluate",
+    "provenance",
+    "fit",
+    "predict_json",
     "export",
     "resources",
     "cli",
@@ -40,12 +45,12 @@ ORDER = [
 
 SCREEN = {"PySide6", "PyQt6", "qtpy", "superqt", "pyqtgraph", "napari", "vispy"}
 WITHOUT_QT = {"noder_viewer/session.py", "noder_viewer/scene.py", "noder_viewer/overlays.py"}
-OWNERS = {
-    "torchdiffeq": {"noder/methods/noder.py"},
-    "nibabel": {"noder/formats.py"},
-    "napari": {"noder_viewer/volume.py"},
-    "vispy": {"noder_viewer/volume.py"},
-    "pyqtgraph": {"noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"},
+OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that import it
+    "torchdiffeq": ("noder/methods/noder.py",),
+    "nibabel": ("noder/formats/",),
+    "napari": ("noder_viewer/volume.py",),
+    "vispy": ("noder_viewer/volume.py",),
+    "pyqtgraph": ("noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"),
 }
 
 # Names that differ between an import and its distribution.
@@ -127,7 +132,7 @@ def test_state_and_scenes_know_no_qt(name: str) -> None:
 @pytest.mark.parametrize("library", sorted(OWNERS))
 def test_a_big_library_has_one_home(library: str) -> None:
     users = {label(path) for path in [*sources(CORE), *sources(APP)] if library in libraries(path)}
-    assert users <= OWNERS[library]
+    assert not {user for user in users if not user.startswith(OWNERS[library])}
 
 
 def test_everything_imported_is_declared() -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -34,12 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="noder-viewer",
-        description="Look at a series of medical images, fit a continuous map through it, play it at any time, export.",
+        description="Look at a series of medical images, fit a continuous map through it, play it, export.",
     )
-    parser.add_argument("paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, or a saved fit")
+    parser.add_argument(
+        "paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, or a saved fit"
+    )
     parser.add_argument("--demo", action="store_true", help="open the sample series and fit it")
     parser.add_argument(
-        "--demo-output", type=Path, metavar="DIR", help="with --demo: write the results and a screenshot, then quit"
+        "--demo-output",
+        type=Path,
+        metavar="DIR",
+        help="with --demo: write the results and a screenshot, then quit",
     )
     parser.add_argument("--version", action="version", version=f"noder-viewer {noder.__version__}")
     return parser
@@ -95,12 +101,14 @@ def _log_to_file() -> None:
     logging.getLogger().addHandler(handler)
 
 
-def _excepthook(controller: Controller) -> object:
+def _excepthook(controller: Controller) -> Callable[..., None]:
     """Whatever nobody caught is said in the window, which stays up."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger(__name__).error("unexpected error", exc_info=(kind, error, trace))
-        controller.problem.emit(f"Something unexpected went wrong ({kind.__name__}: {error}). Details are in the log.")
+        controller.problem.emit(
+            f"Something unexpected went wrong ({kind.__name__}: {error}). Details are in the log."
+        )
 
     return hook
 

@@ -1,4 +1,4 @@
-"""Menus, shortcuts and mouse gestures as tables: the menu bar, the controller and the shortcut sheet iterate them."""
+"""Menus, shortcuts and mouse gestures as tables, for the menu bar, the commands and the shortcut sheet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Action:
-    """One line of a menu. `name` is the controller's method that runs; `needs` is what must be there to enable it."""
+    """One line of a menu. `name` is a key of `Commands.handlers`; `needs` is what enables it."""
 
     name: str
     text: str
@@ -26,18 +26,36 @@ DOCKS = "docks"
 MENUS: dict[str, tuple[Action | str | None, ...]] = {
     "&File": (
         Action("open_files", "&Open scans…", ("Ctrl+O",), "Several 3D files, or one 4D file"),
-        Action("open_folder", "Open &folder…", ("Ctrl+Shift+O",), "A folder of scans, BIDS included, or a saved fit"),
+        Action(
+            "open_folder",
+            "Open &folder…",
+            ("Ctrl+Shift+O",),
+            "A folder of scans, BIDS included, or a saved fit",
+        ),
         RECENT,
-        Action("open_sample", "Open the s&ample", (), "A beating heart, twelve phases, that comes with the program"),
+        Action(
+            "open_sample",
+            "Open the s&ample",
+            (),
+            "A beating heart, twelve phases, that comes with the program",
+        ),
         SEPARATOR,
         Action("save_fit", "&Save fit…", ("Ctrl+S",), "A folder that can be opened again", needs="result"),
         Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
-        Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
+        Action(
+            "save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"
+        ),
         SEPARATOR,
         Action("quit", "&Quit", ("Ctrl+Q",)),
     ),
     "F&it": (
-        Action("start_fit", "&Start", ("F5",), "Fit the series with the settings of the fit panel", needs="idle series"),
+        Action(
+            "start_fit",
+            "&Start",
+            ("F5",),
+            "Fit the series with the settings of the fit panel",
+            needs="idle series",
+        ),
         Action("stop_fit", "S&top", ("Shift+F5",), "Stop and keep what there is", needs="fitting"),
     ),
     "&Show": (

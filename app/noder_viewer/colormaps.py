@@ -9,7 +9,7 @@ Lut = NDArray[np.uint8]
 
 FOLD = (57, 255, 20)
 """Voxels whose map folds: a green far brighter than anything in the blue-orange table, for colour-blind readers too."""
-ARROW = (255, 236, 110)
+ARROW = (250, 250, 245)
 CROSSHAIR = (74, 163, 255)
 
 _SHRINK = ((12, 44, 110), (30, 110, 220), (95, 180, 255), (190, 230, 255))

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noder.errors import NoderError
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import noder
+from noder.errors import NoderError
 from noder_viewer.exporting import grab_png
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
@@ -21,12 +21,14 @@ from noder_viewer.shortcuts import ShortcutSheet
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
 
-SHOW_ACTIONS = dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True))
+SHOW_ACTIONS = dict(
+    zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True)
+)
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
 _ABOUT = (
-    "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: drop a series, fit it, "
-    "scrub time, export.</p><p>The method is NODER: Bai and Hong, MICCAI 2024, "
+    "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: "
+    "drop a series, fit it, scrub time, export.</p><p>The method is NODER: Bai and Hong, MICCAI 2024, "
     "<a href='https://arxiv.org/abs/2407.13241'>arXiv 2407.13241</a>.</p>"
     "<p>A research tool: not for clinical use. BSD-3-Clause.</p>"
 )
@@ -37,7 +39,11 @@ class Commands:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._window, self._session, self._settings = controller.window, controller.session, controller.settings
+        self._window, self._session, self._settings = (
+            controller.window,
+            controller.session,
+            controller.settings,
+        )
         self._sheet: ShortcutSheet | None = None
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -97,7 +103,9 @@ class Commands:
         """Ask where to save a picture of the window."""
         png = grab_png(self._window)  # before the file dialog lies over it
         start = str(self._settings.folder("export") / "view.png")
-        name, _ = QFileDialog.getSaveFileName(self._window, "Save a picture of the window", start, "PNG (*.png)")
+        name, _ = QFileDialog.getSaveFileName(
+            self._window, "Save a picture of the window", start, "PNG (*.png)"
+        )
         if name:
             path = Path(name)
             self._try(lambda: write_picture(path if path.suffix else path.with_suffix(".png"), png))

@@ -66,7 +66,9 @@ class Controller(QObject):
     def set_show(self, show: str) -> None:
         """Choose what is shown at a time, one of `SHOWS`."""
         self.session.show = cast(Show, show)
-        self.presenter.mark("controls")  # a checkable button that is pressed again stays as the session has it
+        self.presenter.mark(
+            "controls"
+        )  # a checkable button that is pressed again stays as the session has it
 
     def set_carry(self, carry: str) -> None:
         """Choose which scans predictions are made from, a key of `CARRIES`."""

@@ -82,10 +82,11 @@ class LossCurves(QWidget):
         item.setMenuEnabled(False)
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)
-        item.setLabel("bottom", "step", color=theme.MUTED)
-        item.setLabel("left", "loss", color=theme.MUTED)
         item.showGrid(x=True, y=True, alpha=0.15)
         for side in ("left", "bottom"):
             item.getAxis(side).setTextPen(theme.TEXT)
             item.getAxis(side).setPen(theme.LINE)
             item.getAxis(side).enableAutoSIPrefix(False)
+        # after setPen, which gives its own colour to the labels
+        item.setLabel("bottom", "step", color=theme.MUTED)
+        item.setLabel("left", "loss", color=theme.MUTED)

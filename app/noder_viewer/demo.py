@@ -1,4 +1,4 @@
-"""`noder-viewer --demo`: the sample series, opened, fitted and shown with its overlays, as a user would do it."""
+"""`noder-viewer --demo`: the sample series, opened, fitted and shown with its overlays."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from noder.errors import NoderError
 from PySide6.QtCore import QCoreApplication, QObject, QTimer
 
+from noder.errors import NoderError
 from noder_viewer.controller import Controller
 from noder_viewer.export_dialog import ExportRequest
 from noder_viewer.exporting import grab_png
@@ -72,7 +72,9 @@ class Demo(QObject):
             return
         try:
             self._output.mkdir(parents=True, exist_ok=True)
-            self._screenshot = write_picture(self._output / "screenshot.png", grab_png(self._controller.window))
+            self._screenshot = write_picture(
+                self._output / "screenshot.png", grab_png(self._controller.window)
+            )
         except (OSError, NoderError) as error:
             self._fail(str(error))
             return

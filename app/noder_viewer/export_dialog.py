@@ -38,7 +38,7 @@ MAX_TIMES = 1000
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to write: keys of EXPORTERS, times in the fit's unit, the folder, and whether a picture is wanted."""
+    """What to write: keys of EXPORTERS, times in the fit's unit, the folder; is a picture wanted."""
 
     names: tuple[str, ...]
     times: tuple[float, ...]
@@ -48,7 +48,7 @@ class ExportRequest:
 
 
 class ExportDialog(QDialog):
-    """Does not block the window. Emits `export_requested(ExportRequest)`; is told of progress and of the end."""
+    """Does not block the window. Emits `export_requested(ExportRequest)`; is told of the progress."""
 
     export_requested = Signal(object)
     cancel_requested = Signal()
@@ -61,7 +61,9 @@ class ExportDialog(QDialog):
         self._scan_times: tuple[float, ...] = ()
         self._time = 0.0
         self._running = False
-        self.boxes = {key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()}
+        self.boxes = {
+            key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()
+        }
         self.carry = QComboBox()
         for carry, text in CARRIES.items():
             self.carry.addItem(text, carry)
@@ -79,8 +81,10 @@ class ExportDialog(QDialog):
         self.close_button.clicked.connect(self._on_close)
         self._lay_out()
 
-    def set_fit(self, scan_times: tuple[float, ...], unit: str, time: float, carry: str, *, has_report: bool) -> None:
-        """What can be chosen: the fit's scan times, the time shown. Without times only the picture is left."""
+    def set_fit(
+        self, scan_times: tuple[float, ...], unit: str, time: float, carry: str, *, has_report: bool
+    ) -> None:
+        """What can be chosen: the fit's scan times, the time shown; without a fit only the picture."""
         self._scan_times, self._time = scan_times, time
         self.carry.setCurrentIndex(self.carry.findData(carry))
         self.now.setText(f"The time shown ({time:g} {unit})")

@@ -1,4 +1,4 @@
-"""Writes what the user asks for: exports, saved fits, pictures; in the background, with a sentence on failure."""
+"""Writes what the user asks for in the background: exports, saved fits, pictures."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Exporting(QObject):
         self._settings.set_folder("export", request.folder.parent)
         if self.dialog is not None:
             self.dialog.set_progress(None, "Writing…")
-        job = Export(self._session.result, request.names, request.times, request.folder, request.carry, picture)
+        job = Export(
+            self._session.result, request.names, request.times, request.folder, request.carry, picture
+        )
         self._exports.submit(job)
 
     def cancel(self) -> None:

@@ -141,6 +141,8 @@ class FitPanel(QWidget):
         self._rows.addRow("Preset", self.preset)
         self._rows.addRow("Method", self.method)
         self._rows.addRow("Device", self.device)
+        self._rows.setRowVisible(self.method, False)
+        self._rows.setRowVisible(self.device, False)
         self.more = QToolButton()
         self.more.setText("Settings")
         self.more.setCheckable(True)
@@ -172,19 +174,12 @@ class FitPanel(QWidget):
         outer.addWidget(split, 1)
 
     def _make_details(self) -> QScrollArea:
-        inner = QWidget()
-        layout = QVBoxLayout(inner)
-        layout.setContentsMargins(4, 0, 4, 0)
-        layout.addWidget(self.form)
-        seeds = QFormLayout()
-        seeds.addRow("Seed", self.seed)
-        layout.addLayout(seeds)
-        layout.addWidget(self.match)
+        self.form.add_row("Seed", self.seed)
+        self.form.add_row("", self.match)
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        area.setMinimumHeight(200)
+        area.setWidget(self.form)
         area.hide()
         return area
 
@@ -196,6 +191,7 @@ class FitPanel(QWidget):
         name = self.preset.currentData()
         if self._choices is not None and name in self._choices.presets:
             self.form.set_settings(self._choices.presets[name])
+            self.details.setFixedHeight(min(300, self.form.sizeHint().height() + 4))
             self.more.setText("Settings")
 
     def _on_settings_changed(self) -> None:

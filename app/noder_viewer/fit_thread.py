@@ -14,6 +14,7 @@ from noder_viewer.loader import as_sentence
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
+
     from noder.trajectory import Trajectory
 
 Steps = Generator["FitProgress", "bool | None", "FitResult"]
@@ -25,8 +26,8 @@ REPORT_EVERY_S = 0.05
 class FitThread(QThread):
     """Drives the generator that `make_steps()` returns (called in the thread, as it may import torch).
 
-    `progressed` carries no value: the GUI thread takes the newest with `take()`, so that a busy window skips states
-    instead of queueing them. Then comes `finished_with(FitResult)` or `failed(NoderError)`.
+    `progressed` carries no value: the GUI thread takes the newest with `take()`, so that a busy window skips
+    states instead of queueing them. Then comes `finished_with(FitResult)` or `failed(NoderError)`.
     """
 
     progressed = Signal()
@@ -48,7 +49,7 @@ class FitThread(QThread):
         """The thread's body."""
         try:
             result = self._drive(self._make_steps())
-        except Exception as error:  # whatever it is, the window says it in a sentence and stays up
+        except Exception as error:  # noqa: BLE001  whatever it is, the window says it and stays up
             self.failed.emit(as_sentence(error))
         else:
             self.finished_with.emit(result)
@@ -63,7 +64,7 @@ class FitThread(QThread):
         return self._stop.is_set()
 
     def take(self) -> tuple[FitProgress | None, Trajectory | None, list[FitProgress]]:
-        """The newest progress and preview since the last call (None: nothing new), and the whole history so far."""
+        """The newest progress and preview since the last call (None: nothing new), and the whole history."""
         with self._lock:
             self._announced = False
             newest, self._newest = self._newest, None

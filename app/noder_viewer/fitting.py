@@ -16,6 +16,7 @@ from noder_viewer.session import Session
 
 if TYPE_CHECKING:
     from noder.fit import FitResult
+
     from noder.trajectory import Trajectory
 
 CLOSE_WAIT_MS = 5000

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from noder.grid import Grid
     from noder_viewer.session import Session
 
-ARROWS_ACROSS = 14
+ARROWS_ACROSS = 12
 """Arrows of the 3D canvas along the longest side: more of them hide each other."""
+TISSUE = 0.1
+"""Part of the window above which a voxel counts as tissue that can move."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +71,11 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
     if grid is None:
         return None
     coarse = _coarse(grid, max_voxels)
-    points, vectors = _arrows(session, grid)
+    data = _frame(session, coarse, session.time)
+    points, vectors = _arrows(session, coarse, data)
     kind = "prediction" if session.trajectory is not None else "observed"
     title = f"{kind} at t = {time_words(session, session.time)}"
-    return VolumeScene(_frame(session, coarse, session.time), coarse, session.window, points, vectors, title)
+    return VolumeScene(data, coarse, session.window, points, vectors, title)
 
 
 def default_window(volume: NDArray[np.float32]) -> Levels:
@@ -96,15 +99,18 @@ def _frame(session: Session, grid: Grid, t: float) -> Picture:
     return np.ascontiguousarray(image.grid.sample(image.tensor(), grid.points())[0].numpy(), dtype=np.float32)
 
 
-def _arrows(session: Session, grid: Grid) -> tuple[Floats, Floats]:
+def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats]:
+    """A sparse lattice of arrows where there is tissue (brighter than a tenth of the window): air hides what matters."""
     if session.trajectory is None or not session.overlays.quiver:
         return np.zeros((0, 3)), np.zeros((0, 3))
     length = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True))
-    factors = [max(1, round(length / ARROWS_ACROSS / step)) for step in grid.spacing]
-    coarse = grid.coarsen((factors[0], factors[1], factors[2]))
-    points = coarse.points().reshape(-1, 3)
+    strides = [max(1, round(length / ARROWS_ACROSS / step)) for step in grid.spacing]
+    chosen = tuple(slice(stride // 2, None, stride) for stride in strides)
+    low, high = session.window
+    points = grid.points()[chosen].reshape(-1, 3)[(data[chosen] > low + TISSUE * (high - low)).reshape(-1)]
     vectors = motion_vectors(session.trajectory, session.time, points)
-    moved = np.linalg.norm(vectors, axis=1) > 0.1 * max(float(np.linalg.norm(vectors, axis=1).max()), 0.2)
+    lengths = np.linalg.norm(vectors, axis=1)
+    moved = lengths > max(0.1 * float(lengths.max(initial=0.0)), 0.02)
     drawn = vectors[moved] * session.overlays.quiver_scale
     return points.numpy()[moved] - drawn, drawn
 

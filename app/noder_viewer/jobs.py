@@ -1,4 +1,4 @@
-"""What the background threads run: no Qt, and the heavy imports stay inside, so that the window is up before them.
+"""What the background threads run: no Qt, and heavy imports stay inside, so that the window is up first.
 
 Each job is a small frozen object; calling it with the `Task` that runs it does the work.
 """
@@ -15,9 +15,9 @@ from noder.atomic import output_errors
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
+
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
-
     from noder_viewer.session import Session
 
 N_THUMBNAILS = 14
@@ -34,7 +34,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class FitChoice:
-    """What the fit panel asks for; `make_steps` makes a `FitConfig` of it. settings None = those of the preset."""
+    """What the fit panel asks for; `make_steps` makes a `FitConfig` of it. settings None: the preset's."""
 
     method: str = "noder"
     preset: str = "balanced"
@@ -56,7 +56,7 @@ class FitChoices:
 
 @dataclass(frozen=True)
 class Opened:
-    """A series whose data has been read, with its grey levels; `result` and `folder` where it was a saved fit."""
+    """A series whose data has been read, with its grey levels; `result` and `folder` of a saved fit."""
 
     paths: list[Path]
     series: ImageSeries
@@ -100,7 +100,7 @@ class Read:
         folder = saved_fit_folder(self.paths)
         result = None
         if folder is not None:
-            from noder.fit import load_result
+            from noder.store import load_result
 
             result = load_result(folder)
             series = result.series
@@ -155,7 +155,7 @@ class Save:
     folder: Path
 
     def __call__(self, task: Reporter) -> Path:
-        from noder.fit import save_result
+        from noder.store import save_result
 
         save_result(self.result, self.folder)
         return self.folder
@@ -163,7 +163,7 @@ class Save:
 
 @dataclass(frozen=True)
 class Preview:
-    """Decode the visible slices of a trajectory; the scenes remember them, so that the window finds them ready."""
+    """Decode the visible slices of a trajectory; the scenes remember them for the window."""
 
     session: Session
 
@@ -204,11 +204,9 @@ class Volume:
         return volume_scene(self.session)
 
 
-def make_steps(
-    session: Session, choice: FitChoice
-) -> Generator[FitProgress, bool | None, FitResult]:
+def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bool | None, FitResult]:
     """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
-    from noder.fit import PRESETS, FitConfig, fit_steps
+    from noder.fit import FitConfig, fit_steps
 
     set_torch_threads()
     if session.series is None:
@@ -216,7 +214,7 @@ def make_steps(
     config = FitConfig(
         method=choice.method,
         preset=choice.preset,
-        settings=choice.settings or PRESETS[choice.preset],
+        settings=choice.settings,
         hold_out=tuple(sorted(session.hold_out)),
         exclude=tuple(sorted(session.exclude)),
         mask=session.mask,

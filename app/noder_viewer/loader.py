@@ -1,7 +1,7 @@
-"""Work that must not run in the GUI thread: one task, and the newest-wins lane for pictures that are asked for often.
+"""Work that must not run in the GUI thread: one task, and a lane in which the newest request wins.
 
-Slots have to be bound methods of QObjects that live in the GUI thread: with the sender in a `QThread`, Qt runs plain
-functions and lambdas in the worker, where they would touch widgets.
+Slots have to be bound methods of QObjects that live in the GUI thread: with the sender in a `QThread`, Qt
+runs plain functions and lambdas in the worker, where they would touch widgets.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from noder.errors import NoderError
 from PySide6.QtCore import QObject, QThread, Signal
+
+from noder.errors import NoderError
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +22,21 @@ class Cancelled(Exception):
 
 
 def as_sentence(error: BaseException) -> NoderError:
-    """`error` itself if it is one of ours, else one of ours with a sentence for the user; the trace goes to the log."""
+    """`error` if it is one of ours, else one of ours with a sentence; its trace goes to the log."""
     if isinstance(error, NoderError):
         return error
     log.error("unexpected error", exc_info=error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return NoderError("There is not enough memory for this. Close other programs, or use fewer or smaller scans.")
-    return NoderError(f"Something unexpected went wrong ({type(error).__name__}: {error}). Details are in the log.")
+        return NoderError(
+            "There is not enough memory for this. Close other programs, or use fewer or smaller scans."
+        )
+    return NoderError(
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). Details are in the log."
+    )
 
 
 class Task(QThread):
-    """Runs `work(task)` in a thread of its own. Emits `succeeded(result)` or `failed(NoderError)`, never both."""
+    """Runs `work(task)` in a thread of its own; emits `succeeded(result)` or `failed(NoderError)`."""
 
     reported = Signal(object)
     succeeded = Signal(object)
@@ -48,7 +53,7 @@ class Task(QThread):
             result = self._work(self)
         except Cancelled:
             return
-        except Exception as error:  # a thread's last line of defence: whatever it is becomes a sentence
+        except Exception as error:  # noqa: BLE001  a thread's last line of defence
             self.failed.emit(as_sentence(error))
         else:
             if not self._cancel.is_set():
@@ -70,7 +75,7 @@ class Task(QThread):
 
 
 class Latest(QObject):
-    """A lane of work where only the newest request counts: an older one that still waits is dropped, never queued."""
+    """A lane of work where the newest request wins: an older one that still waits is dropped."""
 
     reported = Signal(object)
     done = Signal(object)

@@ -1,4 +1,4 @@
-"""The window: two by two pictures over a timeline, panels left and right, menus from the tables of `actions`."""
+"""The window: two by two pictures over a timeline, panels at the sides, menus from `actions`."""
 
 from __future__ import annotations
 
@@ -65,12 +65,13 @@ class MainWindow(QMainWindow):
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=False),
         ]
         self._make_menus()
+        self.statusBar().setContentsMargins(10, 0, 10, 0)
         self.statusBar().addWidget(self.status, 1)
         self.statusBar().addPermanentWidget(self.read_out)
         self.set_loaded(False)
         self.resize(1500, 940)
-        self.resizeDocks(self.docks[:2], [420, 440], Qt.Orientation.Vertical)
-        self.resizeDocks([self.docks[0], self.docks[2]], [350, 330], Qt.Orientation.Horizontal)
+        self.resizeDocks(self.docks[:2], [380, 480], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks[0], self.docks[2]], [380, 330], Qt.Orientation.Horizontal)
 
     def set_loaded(self, loaded: bool) -> None:
         """Show the pictures, or the welcome page while there are none."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from noder.errors import REMEDIES, InputError, NoderError
 from PySide6.QtCore import QObject, Signal
 
+from noder.errors import REMEDIES, InputError, NoderError
 from noder_viewer.fitting import Fitting
 from noder_viewer.jobs import Opened, Read
 from noder_viewer.loader import Latest

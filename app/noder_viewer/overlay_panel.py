@@ -24,7 +24,12 @@ from superqt import QDoubleRangeSlider
 
 from noder_viewer.session import CARRIES, SHOWS, OverlaySettings
 
-_TITLES = {"observed": "Observed", "prediction": "Prediction", "difference": "Difference", "side by side": "Both"}
+_TITLES = {
+    "observed": "Observed",
+    "prediction": "Prediction",
+    "difference": "Difference",
+    "side by side": "Both",
+}
 _TIPS = {
     "observed": "The scan nearest in time, as it is (1)",
     "prediction": "What the fit says at this time (2)",
@@ -74,6 +79,7 @@ class OverlayPanel(QWidget):
         self._overlays = overlays
         self.jacobian.setChecked(overlays.jacobian)
         self.opacity.setValue(round(100 * overlays.jacobian_opacity))
+        self.limit.setValue(overlays.jacobian_limit or 0.0)
         self.quiver.setChecked(overlays.quiver)
         self.spacing.setValue(overlays.quiver_spacing_mm)
         self.scale.setValue(overlays.quiver_scale)
@@ -108,7 +114,7 @@ class OverlayPanel(QWidget):
             widget.setEnabled(has_series)
         for show in ("prediction", "difference", "side by side"):
             self.shows[show].setEnabled(has_trajectory)
-        for box in (self.jacobian_box, self.quiver_box, self.carry):
+        for box in (self.jacobian, self.quiver, self.carry):
             box.setEnabled(has_trajectory)
 
     def _make_shows(self) -> QGridLayout:
@@ -121,7 +127,6 @@ class OverlayPanel(QWidget):
             button.setCheckable(True)
             button.setToolTip(_TIPS[show])
             button.setObjectName(show)
-            button.setStyleSheet("QPushButton:checked { background: #2470c0; border-color: #2f80d5; color: white; }")
             self._group.addButton(button)
             self.shows[show] = button
             grid.addWidget(button, position // 2, position % 2)
@@ -159,37 +164,48 @@ class OverlayPanel(QWidget):
         row.addWidget(self.hi, 1)
         row.addWidget(auto)
         layout = QVBoxLayout(self.window_box)
+        layout.setContentsMargins(8, 4, 8, 6)
         layout.addWidget(self.window_slider)
         layout.addLayout(row)
         return self.window_box
 
     def _make_jacobian(self) -> QGroupBox:
-        self.jacobian_box = QGroupBox("Growth")
-        self.jacobian = QCheckBox("Jacobian heatmap (log J, growth above 0)")
-        self.jacobian.setToolTip("J = volume at this time / volume in the reference; folded voxels are marked")
-        self.jacobian.clicked.connect(self._on_overlays)
+        self.jacobian = self._switch("Growth: log J, above 0 where tissue is larger")
+        self.jacobian.setToolTip(
+            "J = volume at this time / volume in the reference; folded voxels are marked"
+        )
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(5, 100)
         self.opacity.valueChanged.connect(self._on_overlays)
-        form = QFormLayout(self.jacobian_box)
-        form.addRow(self.jacobian)
+        self.limit = _spin(0.0, 5.0, 0.05, "", "Half width of the colours in log J")
+        self.limit.setDecimals(2)
+        self.limit.setSpecialValueText("automatic")
+        self.limit.setPrefix("± ")
+        self.limit.valueChanged.connect(self._on_overlays)
+        form = _form(self.jacobian)
         form.addRow("Opacity", self.opacity)
-        return self.jacobian_box
+        form.addRow("Colours", self.limit)
+        return self.jacobian
 
     def _make_quiver(self) -> QGroupBox:
-        self.quiver_box = QGroupBox("Motion")
-        self.quiver = QCheckBox("Quiver in the slice plane (along the motion)")
+        self.quiver = self._switch("Motion: arrows along it, in the slice")
         self.quiver.setToolTip("From where the tissue was in the reference to where it is now")
-        self.quiver.clicked.connect(self._on_overlays)
         self.spacing = _spin(1.0, 50.0, 0.5, " mm", "Distance between arrows: smaller is denser")
         self.scale = _spin(0.1, 20.0, 0.5, " ×", "1 draws arrows at their true length")
         for box in (self.spacing, self.scale):
             box.valueChanged.connect(self._on_overlays)
-        form = QFormLayout(self.quiver_box)
-        form.addRow(self.quiver)
+        form = _form(self.quiver)
         form.addRow("Spacing", self.spacing)
         form.addRow("Length", self.scale)
-        return self.quiver_box
+        return self.quiver
+
+    def _switch(self, title: str) -> QGroupBox:
+        """A group whose title switches an overlay."""
+        box = QGroupBox(title)
+        box.setProperty("switch", True)
+        box.setCheckable(True)
+        box.clicked.connect(self._on_overlays)
+        return box
 
     def _on_show(self) -> None:
         button = self._group.checkedButton()
@@ -206,6 +222,7 @@ class OverlayPanel(QWidget):
             self._overlays,
             jacobian=self.jacobian.isChecked(),
             jacobian_opacity=self.opacity.value() / 100,
+            jacobian_limit=self.limit.value() or None,
             quiver=self.quiver.isChecked(),
             quiver_spacing_mm=self.spacing.value(),
             quiver_scale=self.scale.value(),
@@ -214,12 +231,19 @@ class OverlayPanel(QWidget):
 
     def _on_slider(self) -> None:
         if not self._loading:
-            lo, hi = self.window_slider.value()
-            self.window_requested.emit(float(lo), float(hi))
+            levels: tuple[float, ...] = self.window_slider.value()
+            self.window_requested.emit(float(levels[0]), float(levels[-1]))
 
     def _on_window(self) -> None:
         if not self._loading:
             self.window_requested.emit(self.lo.value(), self.hi.value())
+
+
+def _form(box: QGroupBox) -> QFormLayout:
+    form = QFormLayout(box)
+    form.setContentsMargins(8, 4, 8, 6)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
 
 
 def _spin(lo: float, hi: float, step: float, suffix: str, tip: str) -> QDoubleSpinBox:

@@ -1,4 +1,4 @@
-"""From the session to the widgets: what changed is gathered and shown once, at the next turn of the event loop."""
+"""From the session to the widgets: what changed is shown once, at the next turn of the event loop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
 from noder_viewer.volume import opengl_kind
+from noder_viewer.words import outcome, progress_words, scan_labels, summary, tip, title
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress
     from noder.trajectory import Trajectory
-
     from noder_viewer.scene import SliceScene
 
 _AFFECTS: dict[str, tuple[str, ...]] = {
@@ -173,16 +173,16 @@ class Presenter(QObject):
         if series is None:
             window.series_panel.set_rows([], "index")
             return
-        roles, names = session.roles(), [scan.image.name for scan in series.scans]
+        roles, names = session.roles(), scan_labels(series)
         rows = [
-            ScanRow(scan.image.name, scan.time, scan.time_source, role, _tip(scan.image))
-            for scan, role in zip(series.scans, roles, strict=True)
+            ScanRow(name, scan.time, scan.time_source, role, tip(scan.image))
+            for scan, name, role in zip(series.scans, names, roles, strict=True)
         ]
-        window.series_panel.set_rows(rows, series.unit, _summary(session))
+        window.series_panel.set_rows(rows, series.unit, summary(session))
         window.timeline.set_scans(list(session.times), names, list(roles), series.unit)
         window.timeline.set_time(session.time)
         self._show_levels()
-        window.set_title(_title(session))
+        window.set_title(title(session))
 
     def _show_time(self) -> None:
         self._window.timeline.set_time(self._session.time)
@@ -229,11 +229,11 @@ class Presenter(QObject):
         session, panel = self._session, self._window.fit_panel
         p = session.progress
         if session.is_fitting and p is not None:
-            panel.set_progress(p.step / p.total if p.total else None, _progress_words(session))
+            panel.set_progress(p.step / p.total if p.total else None, progress_words(session))
         elif session.is_fitting:
             panel.set_progress(None, "Preparing…")
         else:
-            panel.set_progress(0.0, _outcome(session))
+            panel.set_progress(0.0, outcome(session))
 
     def _show_report(self) -> None:
         result = self._session.result
@@ -269,49 +269,3 @@ def _states(session: Session) -> frozenset[str]:
         "idle series": opened and not session.activity,
     }
     return frozenset(name for name, holds in states.items() if holds)
-
-
-def _title(session: Session) -> str:
-    if session.series is None:
-        return ""
-    path = session.series.reference.image.path
-    name = session.series.reference.image.name if path is None else path.name
-    unsaved = session.result is not None and session.saved_in is None
-    return f"{name}{' (fit not saved)' if unsaved else ''}"
-
-
-def _summary(session: Session) -> str:
-    if session.series is None:
-        return ""
-    grid = session.series.grid
-    size = " × ".join(map(str, grid.shape))
-    spacing = " × ".join(f"{s:.3g}" for s in grid.spacing)
-    return f"{len(session.times)} scans, {size} voxels of {spacing} mm"
-
-
-def _tip(image: object) -> str:
-    path, notes = getattr(image, "path", None), getattr(image, "notes", ())
-    return "\n".join([str(path or ""), *notes]).strip()
-
-
-def _outcome(session: Session) -> str:
-    """What stands under the buttons while no fit runs."""
-    result = session.result
-    if result is None or not result.history:
-        return ""
-    last = result.history[-1]
-    how = "Stopped" if result.stopped else "Fitted"
-    folds = "" if last.folds is None else ", no folds" if last.folds == 0 else f", {last.folds} folded voxels"
-    return f"{how} after {last.step} steps, {last.seconds:.0f} s{folds}"
-
-
-def _progress_words(session: Session) -> str:
-    p = session.progress
-    if p is None:
-        return ""
-    words = [f"{p.stage}: step {p.step} of {p.total}"]
-    if p.seconds_left is not None:
-        words.append(f"{p.seconds_left:.0f} s left")
-    if p.folds is not None:
-        words.append("no folds" if p.folds == 0 else f"{p.folds} folded voxels")
-    return ", ".join(words)

@@ -6,41 +6,68 @@ import html
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from noder.evaluate import Report
     from noder.fit import FitResult
 
 MUTED = "#8b919e"
-_FIRST = ("index", "time", "role")
-_HIDDEN = ("name", "rule", "note")
+_METRICS = (("nrmse_mask", "NRMSE"), ("ssim_mask", "SSIM"))
+_DICE = "dice"
 
 
 def report_html(result: FitResult) -> str:
-    """Notes, then a table with a row a scan."""
-    report = result.report
+    """What the scans support, then the scores of each scan in the mask, a table a metric."""
     parts = ["<p><b>Stopped early: this is what it had.</b></p>"] if result.stopped else []
-    if report is None:
-        return "".join(parts) + f"<p style='color:{MUTED}'>No scores.</p>"
-    parts += [f"<p>{html.escape(note)}</p>" for note in getattr(report, "notes", ())]
-    return "".join(parts) + _table(report.rows)
+    parts += [_paragraph(note) for note in result.notes]
+    if result.report is None:
+        return "".join([*parts, _paragraph("A fit that was stopped is not scored.")])
+    parts += [_paragraph(note) for note in result.report.notes]
+    parts += [_scores(result.report, key, title) for key, title in _METRICS]
+    return "".join([*parts, _legend(result.report)])
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    flat = [dict(_flat(row)) for row in rows]
-    columns = list(dict.fromkeys([*_FIRST, *(name for row in flat for name in row)]))
-    columns = [name for name in columns if name not in _HIDDEN and any(name in row for row in flat)]
-    head = "".join(f"<th align='left'>{html.escape(name.replace('_', ' '))}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(_cell(row.get(name)) for name in columns) + "</tr>" for row in flat)
-    return f"<table cellspacing='0' cellpadding='3'><tr style='color:{MUTED}'>{head}</tr>{body}</table>"
+def _scores(report: Report, key: str, title: str) -> str:
+    """One metric: a row a scan, a column for each kind of prediction."""
+    names = _predictors(report)
+    if not names:
+        return ""
+    head = "".join(_cell(name, tag="th") for name in ("#", "time", "", *names))
+    rows = [_scan_row(row, names, key) for row in report.rows]
+    if report.summary:
+        means = [report.summary.get(name, {}).get(key) for name in names]
+        rows.append("<tr>" + "".join(map(_cell, ["", "mean", "", *means])) + "</tr>")
+    where = html.escape(report.mask)
+    caption = f"<p><b>{title}</b> <span style='color:{MUTED}'>in the mask: {where}</span></p>"
+    return f"{caption}<table cellspacing='0' cellpadding='2'><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _cell(value: Any) -> str:
+def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
+    scores = [row[name].get(key) if isinstance(row.get(name), dict) else None for name in names]
+    cells = [row["index"], float(row["time"]), row["role"], *scores]
+    return "<tr>" + "".join(map(_cell, cells)) + "</tr>"
+
+
+def _predictors(report: Report) -> list[str]:
+    """The kinds of prediction that the rows score, in their order."""
+    scored = (name for row in report.rows for name, value in row.items() if isinstance(value, dict))
+    return [name for name in dict.fromkeys(scored) if name != _DICE]
+
+
+def _legend(report: Report) -> str:
+    from noder.evaluate import PREDICTORS
+
+    lines = [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
+    return f"<p style='color:{MUTED}'>{'<br>'.join(lines)}</p>" if lines else ""
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _cell(value: Any, tag: str = "td") -> str:
     if value is None:
-        return f"<td style='color:{MUTED}'>–</td>"
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return f"<td style='white-space:nowrap'>{html.escape(text)}</td>"
-
-
-def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for name, value in row.items():
-        pairs += _flat(value, f"{prefix}{name} ") if isinstance(value, dict) else [(prefix + name, value)]
-    return pairs
+        return f"<{tag} style='color:{MUTED}' align='right'>–</{tag}>"
+    number = isinstance(value, int | float)
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if tag == "th":
+        return f"<th align='left' style='color:{MUTED}; font-weight:normal'>{html.escape(text)}</th>"
+    return f"<td align='{'right' if number else 'left'}'>{html.escape(text)}</td>"

@@ -26,7 +26,7 @@ from noder_viewer import theme
 
 UNITS = ("index", "ms", "s", "days", "weeks", "months", "years")
 NUMBER, NAME, TIME, INCLUDE, HOLD_OUT, SOURCE = range(6)
-_HEADERS = ("#", "Scan", "Time", "Use", "Hold out", "Time from")
+_HEADERS = ("#", "Scan", "Time", "Use", "Hold out", "From")
 _TIPS = (
     "Position in the series, counted from 0",
     "File, and volume of a 4D file",
@@ -70,12 +70,15 @@ class SeriesPanel(QWidget):
         self.unit = QComboBox()
         self.unit.addItems(UNITS)
         self.unit.setEditable(True)
+        self.unit.setMinimumWidth(90)
         self.unit.setToolTip("The unit of the times. It changes the word, not the numbers.")
         self.unit.textActivated.connect(self._on_unit)
         if (line := self.unit.lineEdit()) is not None:
             line.editingFinished.connect(self._on_unit)
         self.use_mask = QCheckBox("Mask")
-        self.use_mask.setToolTip("Only voxels inside count in the fit and in the scores. Without one it is estimated.")
+        self.use_mask.setToolTip(
+            "Only voxels inside count in the fit and in the scores. Without one it is estimated."
+        )
         self.use_mask.clicked.connect(self._on_use_mask)
         self.mask_name = QLabel()
         self.mask_name.setProperty("muted", True)
@@ -90,7 +93,9 @@ class SeriesPanel(QWidget):
         """Show `rows`; `summary` is one line on size and spacing."""
         self._loading = True
         self._rows = rows
-        self.summary.setText(summary if rows else "Drop scans on the window, or open them from the File menu.")
+        self.summary.setText(
+            summary if rows else "Drop scans on the window, or open them from the File menu."
+        )
         self.unit.setCurrentText(unit)
         self.table.setRowCount(len(rows))
         for position, row in enumerate(rows):
@@ -127,9 +132,11 @@ class SeriesPanel(QWidget):
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        table.setWordWrap(False)
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        for column in (NAME, SOURCE):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(28)
         table.itemChanged.connect(self._on_item_changed)
         table.cellClicked.connect(self._on_cell_clicked)
@@ -201,7 +208,9 @@ def _items(position: int, row: ScanRow) -> list[QTableWidgetItem]:
     items[SOURCE].setForeground(QColor(theme.MUTED))
     items[SOURCE].setToolTip(row.source)
     if position == 0:  # the reference: every map starts from it, so it can be neither left out nor held out
-        items[NAME].setToolTip(f"{row.tip or row.name}\nThe reference: the fit carries this scan through time.")
+        items[NAME].setToolTip(
+            f"{row.tip or row.name}\nThe reference: the fit carries this scan through time."
+        )
         items[INCLUDE].setText("ref")
         items[INCLUDE].setToolTip("The reference is always used")
         return items

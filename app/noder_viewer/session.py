@@ -1,4 +1,4 @@
-"""The state of the window: one evented dataclass that every view is a function of. No Qt, no torch at import."""
+"""The state of the window: one evented dataclass that every view is a function of. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CARRIES: dict[Carry, str] = {
 
 @dataclass(frozen=True)
 class OverlaySettings:
-    """What is drawn over the slices; replaced as a whole (`dataclasses.replace`), so that one change is one event.
+    """What is drawn over the slices; replaced as a whole, so that one change is one event.
 
-    jacobian_limit: half width of the colour scale in log J, None = from the data. Quiver scale 1 = true length in mm.
+    jacobian_limit: half width of the colour scale in log J, None: from the data. Quiver scale 1: true size.
     """
 
     jacobian: bool = False
@@ -45,10 +45,9 @@ class OverlaySettings:
 class Session:
     """Everything that the window shows. Only the controller writes it; views read it.
 
-    time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the units of the scans;
-    value_range: the smallest and largest value of all scans.
-    hold_out, exclude: positions of scans in `series`. `saved_in` is the folder that `result` was read from or saved to.
-    `activity` is what runs in the background, "" when nothing does.
+    time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
+    value_range: the smallest and largest value of all scans. hold_out, exclude: positions in the series.
+    saved_in: the folder that `result` was read from or saved to. activity: what runs in the background.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -97,7 +96,7 @@ class Session:
         return self.activity in ("fitting", "stopping")
 
     def roles(self) -> tuple[str, ...]:
-        """One of "reference", "seen", "held out", "excluded" for each scan; the first scan is the reference."""
+        """One of "reference", "seen", "held out", "excluded" for each scan; the first is the reference."""
         return tuple(self._role(index) for index in range(len(self.times)))
 
     def snapshot(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Settings:
         self._store = QSettings(str(file), QSettings.Format.IniFormat)
 
     def recent(self) -> list[list[Path]]:
-        """What was opened, newest first; one entry is the list of paths of one opening. Vanished files are left out."""
+        """What was opened, newest first, each the paths of one opening; vanished files are left out."""
         try:
             entries = json.loads(str(self._store.value("recent", "[]")))
         except json.JSONDecodeError:

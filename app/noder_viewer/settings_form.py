@@ -6,14 +6,23 @@ import dataclasses
 from typing import Any, TypeVar
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QWidget,
+)
 
 UNBOUNDED = 1_000_000
 Spin = TypeVar("Spin", QSpinBox, QDoubleSpinBox)
 
 
 class SettingsForm(QWidget):
-    """Edits a frozen dataclass whose fields carry metadata "label", "unit", "help" and "range" (lo, hi) or choices.
+    """Edits a frozen dataclass whose fields carry metadata "label", "unit", "help", "range" or choices.
 
     Fields of numbers, words and booleans become widgets; others (tuples) are edited as text.
     """
@@ -29,6 +38,13 @@ class SettingsForm(QWidget):
         self._form.setContentsMargins(0, 4, 0, 4)
         self._form.setHorizontalSpacing(10)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+
+    def add_row(self, label: str, editor: QWidget) -> None:
+        """A line of the caller's own, below those of the dataclass; `label` "" for one without."""
+        if label:
+            self._form.addRow(label, editor)
+        else:
+            self._form.addRow(editor)
 
     def set_settings(self, settings: Any) -> None:
         """Show `settings`, a dataclass instance; the lines are made anew where its class is another."""
@@ -49,7 +65,7 @@ class SettingsForm(QWidget):
         return dataclasses.replace(self._settings, **values)
 
     def _build(self, settings: Any) -> None:
-        while self._form.rowCount():
+        for _ in self.editors:
             self._form.removeRow(0)
         self.editors = {}
         for field in dataclasses.fields(settings):
@@ -58,7 +74,7 @@ class SettingsForm(QWidget):
             label = QLabel(str(field.metadata.get("label", field.name.replace("_", " "))))
             label.setToolTip(editor.toolTip())
             self._connect(editor)
-            self._form.addRow(label, editor)
+            self._form.insertRow(len(self.editors), label, editor)
             self.editors[field.name] = editor
 
     def _connect(self, editor: QWidget) -> None:
@@ -95,7 +111,9 @@ def _editor(value: Any, metadata: Any) -> QWidget:
         lo, hi = limits or (-UNBOUNDED, UNBOUNDED)
         spin.setDecimals(_decimals(value, float(lo)))
         spin.setRange(float(lo), float(hi))
-        spin.setSingleStep(10 ** -min(_decimals(value, float(lo)), 6) if abs(value) < 1 else max(abs(value) / 10, 0.1))
+        spin.setSingleStep(
+            10 ** -min(_decimals(value, float(lo)), 6) if abs(value) < 1 else max(abs(value) / 10, 0.1)
+        )
         return spin
     return QLineEdit()
 
@@ -125,7 +143,9 @@ def _write(editor: QWidget, value: Any) -> None:
     elif isinstance(editor, QSpinBox | QDoubleSpinBox):
         editor.setValue(value)
     elif isinstance(editor, QLineEdit):
-        editor.setText(", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value))
+        editor.setText(
+            ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+        )
 
 
 def _read(editor: QWidget, old: Any, field: Any) -> Any:

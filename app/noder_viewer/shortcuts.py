@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QGroupBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from noder_viewer.actions import GESTURES, MENUS, Action
 
@@ -39,11 +48,11 @@ class ShortcutSheet(QDialog):
                 column.addWidget(_group(title, rows))
             column.addStretch(1)
             columns.addLayout(column)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.close)
+        close = QPushButton("Close")
+        close.clicked.connect(self.close)
         outer = QVBoxLayout(self)
         outer.addLayout(columns)
-        outer.addWidget(buttons)
+        outer.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
 
 
 def _native(keys: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent, QWheelEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent, QShowEvent, QWheelEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from noder_viewer import slice_paint, theme
@@ -76,8 +76,8 @@ class _Pane:
         self.box.disableAutoRange()
         self.image = pg.ImageItem(axisOrder="row-major")
         self.heat = pg.ImageItem(axisOrder="row-major")
-        pen = pg.mkPen(QColor(*ARROW), width=1.5)
-        self.arrows = pg.PlotCurveItem(pen=pen, shadowPen=pg.mkPen((0, 0, 0, 150), width=3.5), skipFiniteCheck=True)
+        self.arrows = pg.PlotCurveItem(skipFiniteCheck=True)
+        self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
         self._shown: SliceImage | None = None
@@ -94,6 +94,11 @@ class _Pane:
         layers = scene.overlays.values()
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
+
+    def set_pixel_ratio(self, ratio: float) -> None:
+        """Pens of pyqtgraph count the screen's own pixels: a sharp screen needs wider ones."""
+        self.arrows.setPen(pg.mkPen(QColor(*ARROW), width=1.5 * ratio))
+        self.arrows.setShadowPen(pg.mkPen((0, 0, 0, 150), width=3.5 * ratio))
 
     def look(self, camera: Camera) -> None:
         """Follow the camera."""
@@ -230,6 +235,11 @@ class SliceView(QWidget):
         self._look()
 
     @property
+    def axis(self) -> int:
+        """0 sagittal, 1 coronal, 2 axial."""
+        return self._axis
+
+    @property
     def camera(self) -> Camera:
         """What is looked at (read it; the mouse moves it)."""
         return self._camera
@@ -319,6 +329,11 @@ class SliceView(QWidget):
 
     def _pane_resized(self, _box: object) -> None:
         self._look()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        for pane in self._panes:
+            pane.set_pixel_ratio(self.devicePixelRatioF())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

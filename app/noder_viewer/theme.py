@@ -5,6 +5,9 @@ from __future__ import annotations
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
+from noder.resources import find_resource
+from noder_viewer.resources import PACKAGE
+
 BACKGROUND = "#15171c"
 PANEL = "#1c1f26"
 FIELD = "#262a33"
@@ -15,23 +18,38 @@ ACCENT = "#4aa3ff"
 WARNING = "#e0b040"
 ERROR = "#ff7066"
 
-_STYLE = f"""
+
+def apply(app: QApplication) -> None:
+    """Give `app` the dark look: Fusion with our palette, then the style sheet."""
+    app.setStyle("Fusion")
+    app.setPalette(_palette())
+    app.setStyleSheet(style_sheet())
+
+
+def style_sheet() -> str:
+    """The style sheet of every widget."""
+    check = find_resource(PACKAGE, "icons/check.svg").as_posix()
+    return f"""
 QMainWindow::separator {{ background: {BACKGROUND}; width: 5px; height: 5px; }}
 QMainWindow::separator:hover {{ background: {ACCENT}; }}
 QToolTip {{ background: {FIELD}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QDockWidget {{ font-weight: 600; }}
 QDockWidget::title {{ background: {PANEL}; padding: 7px 8px; }}
-QGroupBox {{ border: 1px solid {LINE}; border-radius: 4px; margin-top: 16px; padding: 6px 4px 4px 4px; }}
+QGroupBox {{ border: 1px solid {LINE}; border-radius: 4px; margin-top: 18px; padding: 2px; }}
 QGroupBox::title {{ subcontrol-origin: margin; left: 6px; color: {MUTED}; }}
+QGroupBox[switch="true"]::title {{ color: {TEXT}; }}
 QPushButton {{ background: {FIELD}; border: 1px solid {LINE}; border-radius: 4px; padding: 5px 12px; }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
 QPushButton:pressed {{ background: {LINE}; }}
 QPushButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:disabled {{ color: #5d6370; background: {PANEL}; border-color: #2a2f39; }}
+QPushButton:checked {{ background: #2470c0; border-color: #2f80d5; color: white; }}
+QPushButton:checked:disabled {{ background: {FIELD}; border-color: {LINE}; color: {MUTED}; }}
 QPushButton[primary="true"] {{ background: #2470c0; border-color: #2f80d5; color: white; font-weight: 600; }}
 QPushButton[primary="true"]:hover {{ background: #2f80d5; }}
 QPushButton[primary="true"]:disabled {{ background: {PANEL}; border-color: #2a2f39; color: #5d6370; }}
-QTableWidget {{ background: {BACKGROUND}; gridline-color: #2a2f39; border: 1px solid {LINE}; border-radius: 4px; }}
+QTableWidget {{ background: {BACKGROUND}; gridline-color: #2a2f39;
+    border: 1px solid {LINE}; border-radius: 4px; }}
 QHeaderView::section {{ background: {PANEL}; color: {MUTED}; border: 0; border-bottom: 1px solid {LINE};
     padding: 4px 5px; }}
 QTextBrowser {{ background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 4px; }}
@@ -45,16 +63,20 @@ QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 3px; }}
 QMenu::item:selected {{ background: #2470c0; color: white; }}
 QMenu::item:disabled {{ color: #5d6370; }}
 QMenu::separator {{ height: 1px; background: {LINE}; margin: 4px 6px; }}
+QCheckBox::indicator, QGroupBox::indicator, QTableWidget::indicator, QRadioButton::indicator {{
+    width: 14px; height: 14px; border: 1px solid #667081; border-radius: 3px; background: {FIELD}; }}
+QRadioButton::indicator {{ border-radius: 7px; }}
+QCheckBox::indicator:hover, QGroupBox::indicator:hover, QTableWidget::indicator:hover,
+QRadioButton::indicator:hover {{ border-color: {ACCENT}; }}
+QCheckBox::indicator:checked, QGroupBox::indicator:checked, QTableWidget::indicator:checked {{
+    background: #2470c0; border-color: #2f80d5; image: url("{check}"); }}
+QRadioButton::indicator:checked {{ background: qradialgradient(cx:0.5, cy:0.5, radius:0.5, fx:0.5, fy:0.5,
+    stop:0 white, stop:0.42 white, stop:0.5 #2470c0, stop:1 #2470c0); border-color: #2f80d5; }}
+QCheckBox::indicator:disabled, QGroupBox::indicator:disabled, QTableWidget::indicator:disabled,
+QRadioButton::indicator:disabled {{ border-color: {LINE}; background: {PANEL}; }}
 QLabel[muted="true"] {{ color: {MUTED}; }}
 QLabel[error="true"] {{ color: {ERROR}; }}
 """
-
-
-def apply(app: QApplication) -> None:
-    """Give `app` the dark look: Fusion with our palette, then the style sheet."""
-    app.setStyle("Fusion")
-    app.setPalette(_palette())
-    app.setStyleSheet(_STYLE)
 
 
 def _palette() -> QPalette:

@@ -82,7 +82,7 @@ class TimeAxis(QWidget):
         return QSize(600, round(self._strip_top() + STRIP_PX + 4))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(240, round(self._strip_top() + 4))
+        return QSize(240, round(self._strip_top() + STRIP_PX * 0.7))
 
     def set_scans(self, marks: Sequence[ScanMark], unit: str) -> None:
         """The scans and the unit of time."""

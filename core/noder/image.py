@@ -55,8 +55,8 @@ def header_time_step(path: Path | str) -> tuple[float, str] | None:
 class Image:
     """A 3-D image on a `Grid`; voxels are read at first use and kept until `release`.
 
-    `grid` is the closest-RAS grid of what is shown and fitted, `stored_grid` that of the file: same voxels, other
-    order of axes. Make one with `Image.open` or `Image.from_array`.
+    `grid` is the closest-RAS grid of what is shown and fitted, `stored_grid` that of the file: the same
+    voxels in another order. Make one with `Image.open` or `Image.from_array`.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Image:
     def open(cls, path: Path | str, volume: int | None = None, *, nan_to_zero: bool = False) -> Image:
         """Open a file by its header; `volume` picks one of a 4-D file (needed where there are several).
 
-        Raises InputError, with a sentence that names the file, for anything but an image of one value a voxel.
+        Raises InputError, naming the file, for anything but an image of one value a voxel.
         """
         file = open_volume_file(path)
         return cls(
@@ -114,16 +114,39 @@ class Image:
         return cls(lambda: values, grid, name, dtype=values.dtype)
 
     @property
+    def header_notes(self) -> tuple[str, ...]:
+        """What is odd about the image as far as its header shows."""
+        return (
+            (*self._source.header_notes, *self._given_notes)
+            if self._source is not None
+            else self._given_notes
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What is odd about the image; grows by what reading the voxels shows."""
-        notes = (*self._source.notes, *self._given_notes) if self._source is not None else self._given_notes
+        """`header_notes`, and what reading the voxels has shown since."""
+        return (*self.header_notes, *self._voxel_notes())
+
+    def _voxel_notes(self) -> tuple[str, ...]:
+        if self._source is not None:
+            return self._source._voxel_notes()
         if self._n_replaced == 0:
-            return notes
-        return (*notes, f"{_n_voxels(self._n_replaced)} not finite (NaN or infinite): 0 was put there")
+            return ()
+        return (f"{_n_voxels(self._n_replaced)} not finite (NaN or infinite): 0 was put there",)
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether the voxels were put on another scan's grid."""
+        return self._source is not None
+
+    @property
+    def nan_to_zero(self) -> bool:
+        """Whether voxels that are not finite are read as 0."""
+        return self._source.nan_to_zero if self._source is not None else self._nan_to_zero
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory that the loaded voxels take."""
+        """Bytes of memory that the voxels take once loaded."""
         return 4 * self.grid.n_voxels
 
     @property
@@ -132,14 +155,15 @@ class Image:
         return self._cached is not None
 
     def numpy(self) -> FloatArray:
-        """float32 (I,J,K) on `grid`, cached: treat it as read-only. Safe to call from several threads.
+        """float32 (I,J,K) on `grid`, cached: treat it as read-only. Threads may call it at once.
 
         Raises InputError for damaged data, and for voxels that are not finite (remedy "nan_to_zero").
         """
         with self._lock:
             if self._cached is None:
                 stored = np.asarray(self._load()).astype(np.float32, copy=False)
-                self._cached = np.ascontiguousarray(self._change.apply(self._finite(stored)))
+                # a copy, not ascontiguousarray: that keeps the negative stride of a flipped axis of one voxel
+                self._cached = np.array(self._change.apply(self._finite(stored)), order="C")
             return self._cached
 
     def tensor(self) -> Tensor:
@@ -171,7 +195,7 @@ class Image:
         )
 
     def resampled_onto(self, other: Image) -> Image:
-        """The same image on `other`'s grids, by linear interpolation when it is read; beyond its edge the edge value."""
+        """The same image on `other`'s grids: linear, when first read; the edge value beyond the edge."""
         outside = _part_outside(self.grid, other.grid)
         note = f"resampled onto the grid of {other.name} (linear)"
         note += (
@@ -197,7 +221,8 @@ class Image:
         if count and not self._nan_to_zero:
             where = self.path if self.path is not None and self.volume is None else self.name
             raise InputError(
-                f"{where} has {_n_voxels(count)} not finite (NaN or infinite): mend the file, or have them replaced by 0.",
+                f"{where} has {_n_voxels(count)} not finite (NaN or infinite): mend the file, "
+                "or have them replaced by 0.",
                 remedy="nan_to_zero",
             )
         self._n_replaced = count
@@ -225,7 +250,7 @@ def _part_outside(inner: Grid, target: Grid) -> float:
     """Which part of `target` lies outside `inner`, from a coarse lattice of its voxels."""
     axes = [np.linspace(0, n - 1, min(n, 24)) for n in target.shape]
     lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    index = inner.to_index(target.to_mm(lattice))
+    index = np.asarray(inner.to_index(target.to_mm(lattice)), dtype=np.float64)
     outside = (index < -0.5) | (index > np.array(inner.shape) - 0.5)
     return float(outside.any(axis=-1).mean())
 

@@ -27,7 +27,7 @@ def describe(series: ImageSeries) -> Description:
         "time_unit": series.unit,
         "times": series.times,
         "grid": _describe_grid(series.reference.image),
-        "dtype": str(series.reference.image.dtype),
+        "dtype": series.reference.image.dtype.name,
         "memory_bytes": sum(scan.image.n_bytes for scan in series.scans),
         "intensity": _overall([scan["intensity"] for scan in scans]),
         "scans": scans,
@@ -41,6 +41,7 @@ def format_description(description: Description) -> str:
     shape = " x ".join(str(n) for n in grid["shape"])
     spacing = " x ".join(f"{s:.4g}" for s in grid["spacing_mm"])
     oblique = f", {grid['oblique_degrees']:.1f} degrees oblique" if grid["oblique"] else ""
+    whole = f"{intensity['min']:.6g} to {intensity['max']:.6g}"
     lines = [
         ("scans", f"{description['n_scans']} of {description['n_given']} given"),
         ("grid", f"{shape} voxels of {spacing} mm"),
@@ -48,10 +49,7 @@ def format_description(description: Description) -> str:
         ("extent", " x ".join(f"{e:.4g}" for e in grid["extent_mm"]) + " mm"),
         ("data type", description["dtype"]),
         ("memory", f"{description['memory_bytes'] / 2**20:.1f} MiB as float32"),
-        (
-            "intensity",
-            f"{_span(intensity)} (99 % of the voxels), {intensity['min']:.6g} to {intensity['max']:.6g} in all",
-        ),
+        ("intensity", f"{_span(intensity)} (99 % of the voxels), {whole} in all"),
         ("time unit", unit),
     ]
     head = [f"{name:<12} {value}" for name, value in lines]

@@ -30,7 +30,7 @@ def scans_in(paths: Iterable[Path | str]) -> tuple[list[Given], tuple[str, ...]]
 
 
 def _identity(path: Path) -> str:
-    """One name for both files of a .hdr/.img pair; links stay apart, since annexed data are links to one store."""
+    """One name for both files of a pair; links stay apart, since annexed data link to one store."""
     partner = pair_partner(path)
     first = min(path, partner) if partner is not None and partner.is_file() else path
     return str(first.absolute())
@@ -79,7 +79,7 @@ def _images_in(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """Image files below `folder`, one for each pair; links to folders are not followed, so that loops cannot hang."""
+    """Image files below `folder`, one for each pair; links to folders are not followed: they may loop."""
     found = [
         path for path in folder.rglob("*") if suffix_of(path) and not path.is_dir() and _is_open(path, folder)
     ]
@@ -124,7 +124,7 @@ def _kind_of(path: Path) -> str | None:
 
 
 def _main_kind(files: Sequence[Path]) -> str | None:
-    """The contrast to take where names tell several apart and one of them has two scans or more; else None."""
+    """The contrast to take where names tell several apart and one has two scans or more; else None."""
     kinds = [kind for path in files if (kind := _kind_of(path)) is not None]
     counts = Counter(kinds)
     if len(kinds) < len(files) or len(counts) < 2 or max(counts.values()) < 2:

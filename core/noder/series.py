@@ -1,9 +1,10 @@
-"""A series: the scans of one subject with their times, sorted and checked; headers only until voxels are used."""
+"""A series: one subject's scans with their times, sorted and checked; headers only until voxels are used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Scan:
 class ImageSeries:
     """Scans on one grid, sorted by time; the first is the reference.
 
-    `frames[k]` is the position of scan k in what was given, before any selection and sorting; `n_given` counts that.
+    `frames[k]` is where scan k was in what was given, before selection and sorting; `n_given` counts that.
     """
 
     scans: tuple[Scan, ...]
@@ -54,10 +55,10 @@ class ImageSeries:
         """Several 3-D files, one 4-D file or a folder; reads headers only.
 
         `frames` selects from what was given, before sorting. Times are `times` (one a kept scan), or those in
-        `times_from`, or what the best source says that knows every kept scan; `unit` converts or names their unit.
-        `resample` puts scans on other grids onto the reference's; `nan_to_zero` replaces voxels that are not finite.
-        Raises InputError for fewer than `at_least` scans, equal or unreadable times, different grids and unusable
-        files, UsageError for an unknown unit.
+        `times_from`, or what the best source says that knows every kept scan; `unit` converts or names their
+        unit. `resample` puts scans on other grids onto the reference's; `nan_to_zero` replaces voxels that
+        are not finite. Raises InputError for fewer than `at_least` scans, equal or unreadable times,
+        different grids and unusable files, UsageError for an unknown unit.
         """
         given, notes = scans_in([paths] if isinstance(paths, str | Path) else paths)
         kept = _selected(given, frames, at_least)
@@ -95,7 +96,7 @@ class ImageSeries:
         return self.reference.image.grid
 
     def with_times(self, times: Sequence[float], unit: str | None = None) -> ImageSeries:
-        """The same scans at other times (one for each, in the present order), sorted anew. Raises InputError."""
+        """The same scans at other times (one for each, in the present order), sorted anew."""
         if len(times) != len(self.scans):
             raise InputError(f"{len(times)} times for {len(self.scans)} scans. Give one time for each scan.")
         values = tuple(finite_number(t, s.image.name) for t, s in zip(times, self.scans, strict=True))
@@ -127,12 +128,16 @@ def _selected(given: list[Given], frames: slice | None, at_least: int) -> list[G
     if len(kept) >= at_least:
         return kept
     names = ", ".join(scan.name for scan in kept) or "none"
-    chosen = (
-        "" if frames is None else f" of the {len(given)} given ({frames.start}:{frames.stop} was asked for)"
-    )
+    asked = "" if frames is None else f" (frames {_spelled(frames)} of the {len(given)} given)"
     raise InputError(
-        f"A series needs at least {at_least} scans, and this one has {len(kept)}{chosen}: {names}."
+        f"A series needs at least {at_least} scans, and this is {len(kept)}{asked}: {names}. "
+        "Give more 3-D files, one 4-D file or a folder."
     )
+
+
+def _spelled(frames: slice) -> str:
+    parts = (frames.start, frames.stop) if frames.step is None else (frames.start, frames.stop, frames.step)
+    return ":".join("" if part is None else str(part) for part in parts)
 
 
 def _timing(
@@ -147,11 +152,11 @@ def _sorted_series(
     images: Sequence[Image], timing: Timing, positions: Sequence[int], n_given: int, notes: tuple[str, ...]
 ) -> ImageSeries:
     order = sorted(range(len(images)), key=timing.times.__getitem__)
-    for a, b in zip(order, order[1:], strict=False):
+    for a, b in pairwise(order):
         if np.isclose(timing.times[a], timing.times[b], rtol=1e-12, atol=0):
             raise InputError(
-                f"{_called(images[a])} and {_called(images[b])} are both at time {timing.times[a]:g} {timing.unit} "
-                f"({timing.sources[b]}): give each scan its own time."
+                f"{_called(images[a])} and {_called(images[b])} are both at time {timing.times[a]:g} "
+                f"{timing.unit} ({timing.sources[b]}): give each scan its own time."
             )
     scans = tuple(Scan(images[k], timing.times[k], timing.sources[k]) for k in order)
     return ImageSeries(scans, timing.unit, tuple(positions[k] for k in order), n_given, notes)

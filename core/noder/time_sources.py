@@ -1,4 +1,4 @@
-"""Where the times of scans come from: `SOURCES`, best first. One source answers for every scan, or not at all."""
+"""Where times come from: `SOURCES`, best first. One source answers for every scan, or not at all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 
 def find_times(scans: Sequence[Given]) -> Timing:
-    """The first of `SOURCES` that knows a time for every scan. Raises InputError for times that do not parse."""
+    """What the best of `SOURCES` says that knows every scan. Raises InputError for unreadable times."""
     notes: list[str] = []
     for source in SOURCES.values():
         found = source(scans)

@@ -46,7 +46,7 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class Given:
-    """One scan as it was given: its file, its volume in a 4-D file (else None), its position in what was given."""
+    """One scan as given: its file, its volume in a 4-D file (else None), its position in what was given."""
 
     path: Path
     volume: int | None
@@ -60,7 +60,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Timing:
-    """A time for each scan, all in `unit` and all from one source; `sources` says in words where each came from."""
+    """A time for each scan, all in `unit` and from one source; `sources` names it for each in words."""
 
     times: tuple[float, ...]
     unit: str
@@ -98,7 +98,7 @@ def known_unit(text: str) -> str:
 
 
 def given_times(times: Sequence[Any], n_given: int, scans: Sequence[Given], where: str) -> Timing:
-    """Times that the user gave, one for each kept scan (or for each one given). Raises InputError, naming `where`."""
+    """Times that the user gave, one for each kept scan or each one given. Raises InputError."""
     if len(times) not in (len(scans), n_given):
         kept = f"{len(scans)} scans" if len(scans) == n_given else f"{len(scans)} scans (kept of {n_given})"
         raise InputError(f"{where}: {len(times)} times for {kept}. Give one time for each scan.")
@@ -128,7 +128,7 @@ def as_float(value: Any) -> float | None:
 
 
 def as_moment(text: str) -> datetime | None:
-    """A date with or without a time of day, in ISO or DICOM spelling ("2012-04-05T10:15:00Z", "20120405101500.5")."""
+    """A date, maybe with a time of day, in ISO or DICOM spelling: "2012-04-05T10:15Z", "20120405101500.5"."""
     text = text.strip()
     digits = re.fullmatch(r"(\d{8})T?(\d{6})(\.\d+)?", text)
     try:
@@ -183,7 +183,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> list[Row]:
-    """Rows of a table with a header line, separated by tabs, semicolons or commas; names of columns in lower case."""
+    """Rows of a table with a header line; tabs, semicolons or commas; names of columns in lower case."""
     lines = [line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         return []
@@ -194,7 +194,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def row_of(scan: Given, folder: Path, table: list[Row]) -> Row | None:
-    """The row that names the scan's file (name, stem, or path from `folder`), else the one of its BIDS session."""
+    """The row that names the scan's file (name, stem, path from `folder`), else the one of its session."""
     names = {scan.path.name, stem_of(scan.path), str(scan.path)}
     absolute, folder = scan.path.absolute(), folder.absolute()
     if absolute.is_relative_to(folder):

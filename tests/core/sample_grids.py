@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
+import pytest
+import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -15,6 +18,7 @@ from noder.grid import Grid
 from noder.trajectory import SeenScan, Trajectory
 
 Matrix = NDArray[np.float64]
+LPS = np.array([-1.0, -1.0, 1.0])
 
 CODES = ["".join(letters) for order in permutations(("LR", "PA", "IS")) for letters in product(*order)]
 """All 48 orientation codes."""
@@ -116,3 +120,17 @@ def growing_trajectory(stored: Grid, radius_mm: float, growth: float = 1.1) -> T
     pull = ((1 / growth - 1) * arm * fade[..., None]).movedim(-1, 0).float()
     ball = ((grid.points() - centre).norm(dim=-1) <= radius_mm).float()[None]
     return Trajectory(decoder, lambda t: t * pull, [SeenScan(0, 0.0, "ball", ball)], "years", stored)
+
+
+def warped_by_sitk(reference: Path, field: Path) -> NDArray[np.float64]:
+    """The file `reference` pulled by the file `field` in SimpleITK, in stored axis order; 0 outside."""
+    image = sitk.ReadImage(str(reference), sitk.sitkFloat64)
+    transform = sitk.DisplacementFieldTransform(sitk.ReadImage(str(field), sitk.sitkVectorFloat64))
+    return sitk.GetArrayFromImage(sitk.Resample(image, image, transform, sitk.sitkLinear, 0.0)).T
+
+
+def warped_by_ants(reference: Path, field: Path) -> NDArray[np.float64]:
+    """The same by antsApplyTransforms."""
+    ants = pytest.importorskip("ants", reason="antspyx is the oracle")
+    image = ants.image_read(str(reference))
+    return ants.apply_transforms(image, image, [str(field)], interpolator="linear").numpy()

@@ -45,7 +45,6 @@ READERS: dict[str, Callable[[Path], VolumeFile]] = {
 }
 """How a name ends -> its reader."""
 
-
 _open_files: WeakValueDictionary[tuple[str, int, int], VolumeFile] = WeakValueDictionary()
 
 
@@ -54,7 +53,7 @@ def open_volume_file(path: Path | str) -> VolumeFile:
     path = Path(path)
     _require_file(path)
     status = path.stat()
-    key = (os.path.abspath(path), status.st_mtime_ns, status.st_size)
+    key = (str(path.absolute()), status.st_mtime_ns, status.st_size)
     known = _open_files.get(key)
     if known is None:
         try:
@@ -134,5 +133,3 @@ def _reader_of(path: Path) -> Callable[[Path], VolumeFile]:
     if suffix is None:
         raise InputError(f"{path} is not an image that is read here: give a file named {', '.join(READERS)}.")
     return READERS[suffix]
-
-

@@ -21,6 +21,7 @@ from noder.formats.volume_file import (
 
 
 def read_itk(path: Path) -> VolumeFile:
+    """.mha, .mhd, .nrrd and .nhdr. Raises InputError."""
     import SimpleITK as sitk
 
     _require_detached_data(path)
@@ -35,13 +36,13 @@ def read_itk(path: Path) -> VolumeFile:
     grid, notes = grid_of(path, shape, _itk_affine(reader))
     step = (float(reader.GetSpacing()[3]), "") if n_volumes > 1 and reader.GetSpacing()[3] != 1 else None
 
-    def load_all() -> Callable[[int], NDArray[Any]]:
+    def load_all() -> Volumes:
         try:
             image = sitk.ReadImage(str(path))
         except RuntimeError as fault:
             raise OSError(str(fault).split("ERROR:")[-1]) from fault
         raw = sitk.GetArrayFromImage(image).T.reshape((*shape, n_volumes))
-        return lambda k: cast(NDArray[Any], raw[..., k])
+        return lambda k: raw[..., k]
 
     return VolumeFile(path, grid, n_volumes, dtype, step, tuple(notes), None, load_all)
 
@@ -69,7 +70,7 @@ def _itk_affine(reader: Any) -> Matrix:
 
 
 def _require_detached_data(path: Path) -> None:
-    if suffix_of(path) not in (".mhd", ".nhdr"):
+    if not path.name.lower().endswith((".mhd", ".nhdr")):
         return
     text = path.read_bytes()[:20000].decode("latin-1")
     named = re.search(r"(?im)^(?:ElementDataFile\s*=|data ?file:)[ \t]*(\S[^\r\n]*)", text)
@@ -78,5 +79,3 @@ def _require_detached_data(path: Path) -> None:
     name = named[1].strip()
     if not re.match(r"LOCAL$|LIST|.*%", name) and not (path.parent / name).is_file():
         raise InputError(f"{path} lacks its voxels: put {name} into the same folder.")
-
-

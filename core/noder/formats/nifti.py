@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError, ImageDataError
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from noder.formats.volume_file import (
 )
 from noder.grid import Grid
 
-_FAULTS = (*FAULTS, ImageFileError, HeaderDataError, HeaderTypeError, ImageDataError)
+_FAULTS = (*FAULTS, ImageFileError, HeaderDataError, HeaderTypeError, ImageDataError, MGHError, TypeError)
 _TIME_UNITS = {8: "s", 16: "ms", 24: "us"}
 _MM_PER_UNIT = {1: ("metres", 1e3), 3: ("micrometres", 1e-3)}
 _MISMATCH_MM = 0.1
@@ -37,8 +37,8 @@ _DEFLATE_LIMIT = 1100  # deflate never packs more than 1032 to 1
 
 
 def read_nifti(path: Path) -> VolumeFile:
-    header_path = _pair_header(path)
-    raw = _raw_nifti_header(header_path)
+    """NIfTI-1 or -2, one file or a .hdr/.img pair (by either name). Raises InputError."""
+    raw = _raw_nifti_header(_header_file(path))
     try:
         with LoggingOutputSuppressor():
             image = _nifti_class(path, raw).from_filename(path)
@@ -52,25 +52,29 @@ def read_nifti(path: Path) -> VolumeFile:
     return _from_nibabel(path, image, shape, n_volumes, affine, step, notes)
 
 
-def _pair_header(path: Path) -> Path:
-    """The file that holds the header: `path`, or for the data of a pair its .hdr. Raises where the other is missing."""
-    is_data = (suffix_of(path) or "").startswith(".img")
-    other = pair_partner(path)
-    if other is None or other.is_file():
-        return other if is_data and other is not None else path
-    lost = "header" if is_data else "voxels"
-    raise InputError(f"{path} lacks its {lost}: put {other.name} into the same folder.")
+_PAIR = re.compile(r"\.(hdr|img)(\.gz)?$", re.IGNORECASE)
 
 
 def pair_partner(path: Path) -> Path | None:
     """The .img of a .hdr and the other way round, whether it exists or not; None for single files."""
-    suffix = suffix_of(path) or ""
-    kind = suffix[:4]
-    if kind not in (".hdr", ".img"):
+    found = _PAIR.search(path.name)
+    if found is None:
         return None
-    other = suffix.replace(kind, ".img" if kind == ".hdr" else ".hdr")
-    upper = path.name[-len(suffix) :].isupper()
-    return path.with_name(path.name[: -len(suffix)] + (other.upper() if upper else other))
+    other = "img" if found[1].lower() == "hdr" else "hdr"
+    other = other.upper() if found[1].isupper() else other
+    return path.with_name(f"{path.name[: found.start()]}.{other}{found[2] or ''}")
+
+
+def _header_file(path: Path) -> Path:
+    """Where the header is: in `path`, or beside the data of a pair. Raises where one of a pair is missing."""
+    other = pair_partner(path)
+    if other is None:
+        return path
+    is_data = path.name.lower().endswith((".img", ".img.gz"))
+    if not other.is_file():
+        lost = "header" if is_data else "voxels"
+        raise InputError(f"{path} lacks its {lost}: put {other.name} into the same folder.")
+    return other if is_data else path
 
 
 def _raw_nifti_header(path: Path) -> bytes:
@@ -89,6 +93,7 @@ def _raw_nifti_header(path: Path) -> bytes:
     return raw
 
 
+# How the magic says that header and data are two files.
 _PAIRS = {b"n+1\0": False, b"ni1\0": True, b"n+2\0": False, b"ni2\0": True}
 
 
@@ -98,40 +103,39 @@ def _nifti_class(path: Path, raw: bytes) -> Any:
         return nib.Nifti1Pair if _PAIRS[first] else nib.Nifti1Image
     if second in _PAIRS:
         return nib.Nifti2Pair if _PAIRS[second] else nib.Nifti2Image
-    if not (suffix_of(path) or "").startswith(".nii") and nib.AnalyzeHeader.may_contain_header(raw[:348]):
+    if _PAIR.search(path.name) and nib.AnalyzeHeader.may_contain_header(raw[:348]):
         raise InputError(f"{path} is Analyze 7.5, which cannot tell left from right: convert it to NIfTI.")
     raise InputError(f"{path} is not a NIfTI file, whatever its name says: give the image itself.")
 
 
 def _nifti_affine(header: Any) -> tuple[Matrix, list[str]]:
-    """sform before qform before the bare voxel sizes, each only where usable, and what there is to say about it."""
-    sform, qform = (
-        _usable(header.get_sform, header["sform_code"]),
-        _usable(header.get_qform, header["qform_code"]),
-    )
+    """sform before qform before bare voxel sizes, each only where usable; and what there is to say."""
+    forms = {name: _usable(header, name) for name in ("sform", "qform")}
     notes = [
         f"the {name} of the header is unusable and was ignored"
-        for name, found in (("sform", sform), ("qform", qform))
-        if found is None and int(header[f"{name}_code"]) > 0
+        for name, form in forms.items()
+        if form is None and int(header[f"{name}_code"]) > 0
     ]
-    if sform is not None:
-        return sform, notes + (
-            _disagreement(header.get_data_shape(), sform, qform) if qform is not None else []
-        )
-    if qform is not None:
-        return qform, notes
-    notes.append(
-        "the header has neither sform nor qform: left and right are guessed (stored right to left, as in Analyze), "
-        "and the place in space is unknown"
-    )
-    return np.asarray(header.get_base_affine(), dtype=np.float64), notes
+    sform, qform = forms["sform"], forms["qform"]
+    if sform is not None and qform is not None:
+        notes += _disagreement(header.get_data_shape(), sform, qform)
+    best = sform if sform is not None else qform
+    if best is None:
+        return np.asarray(header.get_base_affine(), dtype=np.float64), [*notes, _NO_FORM]
+    return best, notes
 
 
-def _usable(form: Callable[[], Any], code: Any) -> Matrix | None:
-    if int(code) <= 0:
+_NO_FORM = (
+    "neither sform nor qform is set: left and right are guessed (stored right to left, as in Analyze), "
+    "the place in space is unknown"
+)
+
+
+def _usable(header: Any, name: str) -> Matrix | None:
+    if int(header[f"{name}_code"]) <= 0:
         return None
     try:
-        affine = np.asarray(form(), dtype=np.float64)
+        affine = np.asarray(header.get_sform() if name == "sform" else header.get_qform(), dtype=np.float64)
         Grid((1, 1, 1), affine)
     except (ValueError, HeaderDataError):
         return None
@@ -163,16 +167,21 @@ def _to_mm(affine: Matrix, unit: int) -> tuple[Matrix, list[str]]:
 
 def _scaling_notes(raw: bytes) -> list[str]:
     newer = raw[4:8] in _PAIRS
-    kind = nib.Nifti2Header if newer else nib.Nifti1Header
+    kind: Any = nib.Nifti2Header if newer else nib.Nifti1Header
     header: Any = kind(raw[: kind.sizeof_hdr], check=False)
     sizes = header["pixdim"][1 : 1 + min(3, max(1, int(header["dim"][0])))]
-    notes = ["scl_slope is 0: voxel values are used as stored"] if float(header["scl_slope"]) == 0 else []
-    return notes + (
-        ["negative voxel sizes in the header: their sign is ignored"] if (sizes < 0).any() else []
-    )
+    odd = {
+        "scl_slope is 0: voxel values are used as stored": float(header["scl_slope"]) == 0,
+        "negative voxel sizes in the header: their sign is ignored": bool((sizes < 0).any()),
+        "voxel sizes of 0 in the header: 1 is assumed where no affine says otherwise": bool(
+            (sizes == 0).any()
+        ),
+    }
+    return [note for note, holds in odd.items() if holds]
 
 
 def read_mgh(path: Path) -> VolumeFile:
+    """FreeSurfer's .mgh and .mgz. Raises InputError."""
     try:
         with LoggingOutputSuppressor():
             image: Any = nib.MGHImage.from_filename(path)
@@ -197,30 +206,50 @@ def _from_nibabel(
 ) -> VolumeFile:
     dtype = np.dtype(image.get_data_dtype())
     require_numbers(path, dtype)
-    holder = (image.file_map.get("image") or image.file_map["header"]).filename
-    packed = str(holder).lower().endswith((".gz", ".mgz"))
-    size, needed = Path(holder).stat().st_size, dtype.itemsize * n_volumes * int(np.prod(shape, dtype=object))
+    holder = Path((image.file_map.get("image") or image.file_map["header"]).filename)
+    packed = holder.name.lower().endswith((".gz", ".mgz"))
+    _require_size(path, holder, dtype.itemsize * n_volumes * int(np.prod(shape, dtype=object)), packed)
+    proxy = image.dataobj.reshape((*shape, n_volumes))
+    grid, more = grid_of(path, shape, affine)
+
+    def load_one(k: int) -> NDArray[Any]:
+        return np.asarray(proxy[..., k])
+
+    def load_all() -> Volumes:
+        return _scaled(proxy, _unpacked(holder, proxy))
+
+    one = None if packed else load_one
+    return VolumeFile(path, grid, n_volumes, dtype, step, (*notes, *more), one, load_all)
+
+
+def _require_size(path: Path, holder: Path, needed: int, packed: bool) -> None:
+    size = holder.stat().st_size
     if needed > size * (_DEFLATE_LIMIT if packed else 1):
         raise damaged(path, OSError(f"the header promises {needed} bytes of voxels, the file has {size}"))
-    proxy = image.dataobj.reshape((*shape, n_volumes))
-    load_one = None if packed else lambda k: np.asarray(proxy[..., k])
-    grid, more = grid_of(path, shape, affine)
-    return VolumeFile(
-        path,
-        grid,
-        n_volumes,
-        dtype,
-        step,
-        (*notes, *more),
-        load_one,
-        lambda: _scaled(proxy, proxy.get_unscaled()),
-    )
 
 
-def _scaled(proxy: Any, raw: NDArray[Any]) -> Callable[[int], NDArray[Any]]:
+def _unpacked(holder: Path, proxy: Any) -> NDArray[Any]:
+    """All voxels of a compressed file in their stored type.
+
+    Read to the end, where nibabel stops after the last voxel: only there does gzip compare its checksum.
+    """
+    values = np.empty(int(np.prod(proxy.shape)), proxy.dtype)
+    target = values.view(np.uint8).data
+    done = 0
+    with gzip.open(holder) as file:
+        file.seek(proxy.offset)
+        while done < len(target):
+            count = file.readinto(target[done:])
+            if not count:
+                raise EOFError(f"{done} of {len(target)} bytes of voxels are there")
+            done += count
+        while file.read(1 << 20):
+            pass
+    return values.reshape(proxy.shape, order="F")
+
+
+def _scaled(proxy: Any, raw: NDArray[Any]) -> Volumes:
     slope, intercept = proxy.slope, proxy.inter
     if (slope, intercept) == (1, 0):
         return lambda k: raw[..., k]
     return lambda k: raw[..., k] * np.float64(slope) + np.float64(intercept)
-
-

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from noder.errors import InputError
+from noder.errors import InputError, NoderError, OutOfMemory
 from noder.grid import Grid
 
 Triple = tuple[int, int, int]
@@ -23,6 +23,8 @@ Volumes = Callable[[int], NDArray[Any]]
 
 FAULTS = (OSError, EOFError, zlib.error, ValueError, KeyError, OverflowError, MemoryError)
 """What gzip and numpy raise on damaged files."""
+
+_FIELD_INTENTS = (1005, 1006, 1007, *range(2006, 2020))  # NIfTI matrices and vectors, FSL warps
 
 
 @dataclass(eq=False)
@@ -36,12 +38,12 @@ class VolumeFile:
     time_step: tuple[float, str] | None
     """Step between volumes and its unit ("" where the header has none); None for one volume or no step."""
     notes: tuple[str, ...]
-    load_one: Callable[[int], NDArray[Any]] | None
+    load_one: Volumes | None
     """Reads one volume (X,Y,Z) cheaply; None where that costs as much as reading all (compressed files)."""
-    load_all: Callable[[], Callable[[int], NDArray[Any]]]
+    load_all: Callable[[], Volumes]
     """Reads all volumes in their stored type; the result gives volume k with the header's scaling."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _held: Callable[[int], NDArray[Any]] | None = field(default=None, repr=False)
+    _held: Volumes | None = field(default=None, repr=False)
     _unread: set[int] = field(default_factory=set, repr=False)
 
     def read(self, volume: int) -> FloatArray:
@@ -67,9 +69,10 @@ class VolumeFile:
         return values
 
 
-def damaged(path: Path, fault: BaseException) -> InputError:
+def damaged(path: Path, fault: BaseException) -> NoderError:
+    """The sentence for what a library raised on `path`."""
     if isinstance(fault, MemoryError):
-        return InputError(f"{path} needs more memory than there is: close programs or give a smaller image.")
+        return OutOfMemory(f"{path} needs more memory than there is: close programs or give a smaller image.")
     reason = " ".join(str(fault).split()) or type(fault).__name__
     return InputError(f"{path} is cut short or damaged ({reason[:200]}): copy or download it again.")
 
@@ -90,9 +93,8 @@ def spatial_shape(path: Path, shape: tuple[int, ...], intent: int = 0) -> tuple[
     if any(n < 1 for n in sizes) or len(sizes) < 2:
         raise InputError(f"{path} holds no volume (its shape is {_by(sizes)}): give a 3-D or 4-D image.")
     if len(sizes) > 4:
-        kind = (
-            "a vector at each voxel (a field?)" if len(sizes) == 5 and sizes[3] == 1 else "more than 4 axes"
-        )
+        vectors = len(sizes) == 5 and sizes[3] == 1
+        kind = "a vector at each voxel (a field?)" if vectors else "more than 4 axes"
         raise InputError(
             f"{path} holds {kind}, shape {_by(sizes)}: give a 3-D or 4-D image of one value a voxel."
         )
@@ -101,6 +103,7 @@ def spatial_shape(path: Path, shape: tuple[int, ...], intent: int = 0) -> tuple[
 
 
 def grid_of(path: Path, shape: Triple, affine: Matrix) -> tuple[Grid, list[str]]:
+    """The stored grid, and notes on it. Raises InputError for a singular affine."""
     try:
         grid = Grid(shape, affine)
     except ValueError as fault:
@@ -111,6 +114,7 @@ def grid_of(path: Path, shape: Triple, affine: Matrix) -> tuple[Grid, list[str]]
 
 
 def require_numbers(path: Path, dtype: np.dtype[Any]) -> None:
+    """Raise InputError for colours, complex numbers and anything else that is not one number a voxel."""
     advice = "give an image of one value a voxel"
     if dtype.names is not None:
         raise InputError(f"{path} holds colours ({''.join(dtype.names)}): {advice}.")
@@ -120,5 +124,5 @@ def require_numbers(path: Path, dtype: np.dtype[Any]) -> None:
         raise InputError(f"{path} holds {dtype}, not numbers: {advice}.")
 
 
-def _by(sizes: list[int]) -> str:
+def _by(sizes: Sequence[int]) -> str:
     return " x ".join(str(n) for n in sizes)

@@ -19,7 +19,7 @@ from noder.grid import Grid
 
 @contextmanager
 def written_atomically(path: Path | str) -> Iterator[Path]:
-    """Give a temporary name beside `path` (same suffixes) that becomes `path` on success and vanishes on failure.
+    """A temporary name beside `path`, same suffixes, that becomes `path` on success and else vanishes.
 
     Raises OutputError, naming `path`, where the disk is full or the folder cannot be written to.
     """
@@ -49,8 +49,8 @@ def write_volume(
 ) -> None:
     """Write NIfTI-1, all or nothing: `array` (X,Y,Z), (X,Y,Z,T) or (X,Y,Z,1,C) in `grid`'s own axis order.
 
-    sform and qform are the grid's affine (a sheared one fits the sform only), units mm and `unit` ("s", "ms", "us";
-    others do not fit NIfTI and are left out). Raises OutputError.
+    sform and qform are the grid's affine (a sheared one fits the sform only), units mm and `unit` ("s", "ms",
+    "us"; others do not fit NIfTI and are left out). Raises OutputError.
     """
     values = np.asarray(array)
     if values.shape[:3] != grid.shape:
@@ -83,5 +83,3 @@ def _not_written(path: Path, fault: OSError) -> OutputError:
         return OutputError(f"{path} was not written, the disk is full: free space or choose another folder.")
     reason = fault.strerror or str(fault)
     return OutputError(f"{path} was not written ({reason}): choose a folder that can be written to.")
-
-

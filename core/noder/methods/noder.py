@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torchdiffeq import odeint
 
 from noder.decoder import Decoder, apply_separable
-from noder.fields import DisplacementField
 from noder.grid import Grid, Triple, block_mean, sample_at_index
 from noder.regularity import REGULARITIES
 from noder.similarity import LocalNCC
@@ -64,6 +63,9 @@ class NoderSettings:
         default=6, metadata={"label": "ODE steps over the span", "unit": "", "range": (2, 100),
                              "help": "Runge-Kutta steps from the first to the last scan"})  # fmt: skip
 
+
+_COST_OF_ODE = 100_000
+"""The work of one integration and its gradient, in voxels of image."""
 
 PRESETS: dict[str, NoderSettings] = {
     "fast": NoderSettings(coarse_iterations=40, middle_iterations=60, fine_iterations=0),
@@ -135,7 +137,7 @@ class NoderCurve:
         self.voxel_mm = voxel_mm
         self.steps = len(states) - 1
         self._basis = basis
-        self._network = network
+        self.network = network
         self._nodes = {k: (states[k], rates[k]) for k in range(len(states))}
         self._last: tuple[float, Tensor] | None = None
 
@@ -158,7 +160,7 @@ class NoderCurve:
         k = math.floor(position)
         if 0 <= position <= self.steps:
             k = min(k, self.steps - 1)
-        elif self._network is None:
+        elif self.network is None:
             end = 0 if position < 0 else self.steps
             state, rate = self._nodes[end]
             return state + rate * ((position - end) / self.steps)
@@ -167,7 +169,7 @@ class NoderCurve:
     def _node(self, k: int) -> tuple[Tensor, Tensor]:
         """State and rate after k steps (k may be negative), one Runge-Kutta step beyond the neighbour towards 0."""
         if k not in self._nodes:
-            network = self._network
+            network = self.network
             if network is None:
                 raise RuntimeError("a snapshot has no network to integrate")
             halved = network.halved_basis()
@@ -234,6 +236,10 @@ class NoderFit:
         self.stages = [stage for stage in make_stages(grid, settings) if stage[1] > 0]
         self.total = sum(count for _, count in self.stages)
 
+    def costs(self) -> list[float]:
+        """What each iteration costs, in voxels to work on; tells how much of a fit is left."""
+        return [_cost(self.grid.coarsen(factors), len(self.images)) for factors, count in self.stages for _ in range(count)]
+
     def run(self) -> Generator[Iteration, None, None]:
         """Coarse to fine; yields after every step of Adam."""
         optimiser = torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)
@@ -264,7 +270,7 @@ class _Level:
         self.fit = fit
         self.grid = fit.grid.coarsen(factors)
         self.name = "full size" if max(factors) == 1 else f"1/{max(factors)} size"
-        self.cost = self.grid.n_voxels * (len(fit.images) - 1) + 100_000.0
+        self.cost = _cost(self.grid, len(fit.images))
         device = fit.mask.device
         weight = block_mean(fit.mask[None].float(), factors)[0]
         self.weight = weight / weight.sum()
@@ -324,9 +330,8 @@ def make_stages(grid: Grid, settings: NoderSettings) -> list[tuple[Triple, int]]
     return [(_factors(grid, f), count) for f, count in zip((4, 2, 1), counts, strict=True)]
 
 
-def count_folds(u: Tensor, grid: Grid) -> int:
-    """Folded voxels of a decoded field, by all eight corners."""
-    return DisplacementField(u, grid).folds()
+def _cost(grid: Grid, n_images: int) -> float:
+    return float(grid.n_voxels * (n_images - 1) + _COST_OF_ODE)
 
 
 def _at(states: Tensor, rates: Tensor, tau: float) -> Tensor:

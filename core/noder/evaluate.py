@@ -1,0 +1,223 @@
+"""How well a fit predicts its scans, row by row, beside what costs nothing: the trivial predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noder.errors import InputError
+from noder.image import volumes_in
+from noder.metrics import dice, similarity_scores
+from noder.preprocess import Gain, Mask, match, read_on_grid
+from noder.series import ImageSeries
+from noder.trajectory import Trajectory
+
+Row = dict[str, Any]
+
+PREDICTORS: dict[str, str] = {
+    "neighbours": "the seen scans before and after, carried along the flow and blended",
+    "first": "the first scan carried along the flow",
+    "blend": "linear blend of the seen scans before and after, not carried",
+    "nearest": "the nearest seen scan, not carried",
+    "unchanged": "the first scan, not carried",
+}
+"""Name of each predicted image of a row -> what it is. The last three need no fit."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of every scan (`rows`, in the order of the series), their means, and what the scans can support."""
+
+    rows: list[Row]
+    summary: dict[str, dict[str, float]] = field(default_factory=dict)
+    mask: str = ""
+    folds: int = 0
+    inverse_residual_mm: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(
+    trajectory: Trajectory,
+    series: ImageSeries,
+    exclude: Collection[int],
+    gains: Mapping[int, Gain],
+    mask: tuple[Mask, str],
+) -> Report:
+    """Score every scan but the excluded ones against its predictions, in the mask and over the whole volume.
+
+    A held-out scan is matched to the carried reference here, after the fit; a seen one is predicted without itself.
+    """
+    inside, name = mask
+    scorer = _Scorer(trajectory, series, gains, inside)
+    rows = [scorer.row(k) if k not in exclude else scorer.excluded(k) for k in range(len(series.scans))]
+    residual = max((trajectory.inverse_residual(t) for t in trajectory.times[1:]), default=0.0)
+    folds = max((int(row["folds"]) for row in rows if "folds" in row), default=0)
+    return Report(rows, _summary(rows), name, folds, residual, supports(trajectory, rows))
+
+
+def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask) -> Gain:
+    """The gain and offset that match a scan to the reference carried to its time; the reference itself stays."""
+    if index == 0:
+        return Gain()
+    scan = series.scans[index]
+    return match(scan.image.numpy(), trajectory.predict(scan.time, carry="first")[0].numpy(), mask)
+
+
+def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Sentences on what these scans can and cannot support."""
+    n, held = len(trajectory.scans), [row for row in rows if row["role"] == "held out"]
+    notes = []
+    if n == 2:
+        notes.append(
+            "Two scans were seen: they support a change between the two, not its course in time. What is shown between "
+            "them is one smooth path of many, and no speed-up or slow-down can be told from it."
+        )
+    elif n == 3:
+        notes.append(
+            "Three scans were seen: one bend of the course in time can be told, and noise can look like one. A linear "
+            "course is the safe reading of small differences."
+        )
+    if not held:
+        notes.append("No scan was held out: no row says how well times without a scan are predicted.")
+    beyond = [row["index"] for row in held if row["extrapolated"]]
+    if beyond:
+        notes.append(f"Scans {', '.join(map(str, beyond))} lie beyond the last seen scan: their rows are extrapolation.")
+    notes.append(f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} are extrapolation.")
+    folded = [row["index"] for row in rows if row.get("folds")]
+    if folded:
+        notes.append(f"The map folds at scans {', '.join(map(str, folded))}: Jacobians there mean nothing where it does.")
+    return tuple(notes)
+
+
+class _Scorer:
+    """Rows of one fit; the truth of a row is its scan matched to the reference."""
+
+    def __init__(self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask) -> None:
+        self.trajectory, self.series, self.gains, self.mask = trajectory, series, gains, mask
+        self.matching = any(gain != Gain() for gain in gains.values())
+        self.position = {scan.index: k for k, scan in enumerate(trajectory.scans)}
+
+    def excluded(self, index: int) -> Row:
+        """A row without scores."""
+        scan = self.series.scans[index]
+        return {"index": index, "name": scan.image.name, "time": scan.time, "role": "excluded", "rule": "not scored"}
+
+    def row(self, index: int) -> Row:
+        """Scores of one scan."""
+        scan, without = self.series.scans[index], self.position.get(index)
+        role = "held out" if without is None else "reference" if index == 0 else "seen"
+        gain = self._gain(index)
+        truth = gain(scan.image.tensor())[0].numpy()
+        whole_range = float(truth.max() - truth.min())
+        t = scan.time
+        row: Row = {
+            "index": index, "name": scan.image.name, "time": t, "role": role,
+            "rule": self._rule(t, without), "extrapolated": self.trajectory.is_extrapolated(t),
+            "gain": gain.gain, "offset": gain.offset,
+        }  # fmt: skip
+        for name, predicted in self._predictions(t, without).items():
+            row[name] = similarity_scores(truth, predicted()[0].numpy(), whole_range, self.mask)
+        return {**row, **self._folds(t)}
+
+    def _gain(self, index: int) -> Gain:
+        if index in self.gains or not self.matching:
+            return self.gains.get(index, Gain())
+        return match_at(self.trajectory, self.series, index, self.mask)
+
+    def _rule(self, t: float, without: int | None) -> str:
+        names = " and ".join(str(self.trajectory.scans[k].index) for k, _ in self.trajectory.carriers(t, without))
+        return f"carried from scan {names}" + (", without itself" if without is not None else "")
+
+    def _predictions(self, t: float, without: int | None) -> dict[str, Callable[[], Tensor]]:
+        trajectory, scans = self.trajectory, self.trajectory.scans
+        carriers = trajectory.carriers(t, without)
+        nearest = min((k for k in range(len(scans)) if k != without), key=lambda k: abs(scans[k].time - t))
+        rows: dict[str, Callable[[], Tensor]] = {
+            "neighbours": lambda: trajectory.predict(t, without=without),
+            "first": lambda: trajectory.predict(t, carry="first"),
+            "blend": lambda: torch.stack([w * scans[k].volume for k, w in carriers]).sum(0),
+            "nearest": lambda: scans[nearest].volume,
+            "unchanged": lambda: scans[0].volume,
+        }
+        if without == 0:  # the first scan, carried to its own time or not, is itself
+            del rows["first"], rows["unchanged"]
+        return rows
+
+    def _folds(self, t: float) -> Row:
+        least = self.trajectory.field(self.series.grid, t).corner_determinant()
+        folded = least <= 0
+        return {
+            "folds": int(folded.sum()),
+            "folds_mask": int((folded & torch.from_numpy(self.mask)).sum()),
+            "smallest_determinant": float(least.min()),
+        }
+
+
+def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Mean of each score over the held-out rows, or over the seen ones where none was held out."""
+    chosen = [row for row in rows if row["role"] == "held out"] or [row for row in rows if row["role"] == "seen"]
+    summary: dict[str, dict[str, float]] = {}
+    for name in PREDICTORS:
+        scores = [row[name] for row in chosen if name in row]
+        if scores:
+            keys = [key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+            summary[name] = {key: float(np.mean([score[key] for score in scores])) for key in keys}
+    return summary
+
+
+def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> list[Row]:
+    """Dice by label of the reference's labels carried to each scan, beside the labels not carried.
+
+    `labels` is one 4-D file with a volume for each scan of the series, or for each scan of what the series was
+    selected from. Raises InputError for another number of volumes.
+    """
+    volumes = _label_volumes(series, labels)
+    maps = [read_on_grid(labels, series.grid, volume)[0] for volume in volumes]
+    return [_label_row(trajectory, series, maps, k) for k in range(len(maps))]
+
+
+def carried_labels(trajectory: Trajectory, labels: NDArray[Any], t: float) -> NDArray[Any]:
+    """The reference's label map (I,J,K) pulled to t: each label's indicator is interpolated, the largest wins."""
+    field = trajectory.field(trajectory.grid, t)
+    values = np.unique(labels)
+    best, winner = np.full(labels.shape, -1.0, dtype=np.float32), np.zeros(labels.shape, dtype=labels.dtype)
+    for value in values:
+        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[0].numpy()
+        winner[part > best] = value
+        best = np.maximum(best, part)
+    return winner
+
+
+def _label_row(trajectory: Trajectory, series: ImageSeries, maps: Sequence[NDArray[Any]], k: int) -> Row:
+    t = series.scans[k].time
+    carried = carried_labels(trajectory, maps[0], t)
+    return {
+        "index": k,
+        "time": t,
+        "dice": _known(dice(carried, maps[k])),
+        "dice_not_carried": _known(dice(maps[0], maps[k])),
+    }
+
+
+def _known(scores: Mapping[int, float]) -> dict[str, float]:
+    return {str(label): score for label, score in scores.items() if not math.isnan(score)}
+
+
+def _label_volumes(series: ImageSeries, labels: Path) -> Sequence[int]:
+    n = volumes_in(labels)
+    if n == len(series.scans) and n != series.n_given:
+        return range(n)
+    if n == series.n_given:
+        return series.frames
+    raise InputError(
+        f"{labels.name} holds {n} label volumes; the series has {len(series.scans)} scans of {series.n_given} given. "
+        "Give one label volume for each of them, in their order."
+    )

@@ -1,0 +1,279 @@
+"""Fitting a series: a generator that yields its progress and returns its result. A thread is only a driver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from noder.errors import InputError, OutOfMemory, UsageError
+from noder.decoder import Decoder
+from noder.evaluate import Report, evaluate, match_at
+from noder.methods import METHODS, PRESETS
+from noder.methods.noder import Iteration, NoderCurve, NoderFit, NoderSettings
+from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
+from noder.provenance import Provenance
+from noder.series import ImageSeries
+from noder.trajectory import SeenScan, Trajectory
+
+if TYPE_CHECKING:
+    from noder.fields import DisplacementField
+
+__all__ = ["METHODS", "PRESETS", "FitConfig", "FitProgress", "FitResult", "fit", "fit_steps"]
+
+SMALLEST_AXIS = 16
+_SNAPSHOT_EVERY_S = 0.5
+_FOLDS_EVERY = 20
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What is fitted and how. `hold_out` and `exclude` are positions in the series; scan 0 is the reference.
+
+    A held-out scan is seen by nothing in the fit and scored after it; an excluded one is left out altogether.
+    `settings` None means those of the preset.
+    """
+
+    method: str = "noder"
+    preset: str = "balanced"
+    settings: NoderSettings | None = None
+    hold_out: tuple[int, ...] = ()
+    exclude: tuple[int, ...] = ()
+    mask: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+    match_intensity: bool = True
+
+    def resolved(self) -> FitConfig:
+        """The same with the preset's settings written out. Raises UsageError for unknown names."""
+        if self.method not in METHODS:
+            raise UsageError(f"There is no method '{self.method}'. Choose from: {', '.join(METHODS)}.")
+        if self.preset not in PRESETS:
+            raise UsageError(f"There is no preset '{self.preset}'. Choose from: {', '.join(PRESETS)}.")
+        settings = self.settings or PRESETS[self.preset]
+        return replace(
+            self, settings=settings, hold_out=tuple(sorted(set(self.hold_out))), exclude=tuple(sorted(set(self.exclude)))
+        )
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """The state after a step: weighted losses by name, folded voxels at the last scan, seconds, and now and then a
+
+    snapshot of the trajectory for a preview.
+    """
+
+    step: int
+    total: int
+    stage: str
+    losses: dict[str, float]
+    folds: int | None
+    seconds: float
+    seconds_left: float | None
+    trajectory: Trajectory | None = None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted series. `report` is None where the fit was stopped before it was scored."""
+
+    trajectory: Trajectory
+    series: ImageSeries
+    config: FitConfig
+    gains: dict[int, Gain]
+    history: list[FitProgress]
+    provenance: Provenance
+    report: Report | None = None
+    stopped: bool = False
+    notes: tuple[str, ...] = ()
+    model: NoderCurve | None = field(default=None, repr=False)
+
+    def scored(self) -> FitResult:
+        """The same with its report."""
+        report = evaluate(self.trajectory, self.series, self.config.exclude, self.gains, self.mask())
+        return replace(self, report=report)
+
+    def mask(self) -> tuple[Mask, str]:
+        """The mask that the scores are taken in (I,J,K), and what it is."""
+        mask, name, _ = _mask(self.series, seen_scans(self.series, self.config), self.config.mask)
+        return mask, name
+
+
+def fit(series: ImageSeries, config: FitConfig | None = None) -> FitResult:
+    """Drain `fit_steps`."""
+    steps = fit_steps(series, config or FitConfig())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: FitResult = end.value
+            return result
+
+
+def fit_steps(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, bool | None, FitResult]:
+    """Fit the seen scans of a series; sending True stops it, and it returns what it has, unscored.
+
+    Raises InputError for scans that cannot be fitted, UsageError for a configuration that cannot be meant, OutOfMemory.
+    """
+    config = config.resolved()
+    started = time.monotonic()
+    run = _Run(series, config)
+    history: list[FitProgress] = []
+    stopped = False
+    try:
+        for progress in run.steps(started):
+            history.append(replace(progress, trajectory=None))
+            if (yield progress):
+                stopped = True
+                break
+        result = run.result(history, started, stopped)
+        if stopped:
+            return result
+        last = history[-1]
+        yield replace(last, stage="scoring", seconds=time.monotonic() - started, seconds_left=None)
+        return result.scored()
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemory(
+            f"The fit ran out of memory on {run.device} with {len(run.seen)} scans of {series.grid.shape} voxels. "
+            "Choose the preset 'fast', which never uses the images at full size, or close other programs."
+        ) from error
+
+
+class _Run:
+    """One fit: the data it needs, and the method at work on it."""
+
+    def __init__(self, series: ImageSeries, config: FitConfig) -> None:
+        check(series, config)
+        self.series, self.config = series, config
+        self.device = choose_device(config.device)
+        self.seen = seen_scans(series, config)
+        mask, _, notes = _mask(series, self.seen, config.mask)
+        self.notes = notes
+        self.mask = mask
+        self.span = (series.times[0], series.times[self.seen[-1]])
+        taus = [(series.times[k] - self.span[0]) / (self.span[1] - self.span[0]) for k in self.seen]
+        images = [standardised(series.scans[k].image.numpy(), mask).to(self.device) for k in self.seen]
+        assert config.settings is not None  # resolved() has set it
+        on_device = torch.from_numpy(mask).to(self.device)
+        self.method = METHODS[config.method](images, taus, on_device, series.grid, config.settings, config.seed)
+
+    def steps(self, started: float) -> Iterator[FitProgress]:
+        """Progress after every iteration, with a snapshot every half second."""
+        total, snapshot_at, folds = self.method.total, 0.0, None
+        clock = _Clock([stage for stage in self.method.costs()])
+        for step, iteration in enumerate(self.method.run(), start=1):
+            now = time.monotonic()
+            trajectory = None
+            if now - snapshot_at > _SNAPSHOT_EVERY_S or step == total:
+                trajectory, snapshot_at = self._snapshot(iteration), now
+            if step % _FOLDS_EVERY == 0 or step == total:
+                folds = self._folds(iteration)
+            left = clock.left(iteration.cost, step, now)
+            yield FitProgress(
+                step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory
+            )
+
+    def result(self, history: list[FitProgress], started: float, stopped: bool) -> FitResult:
+        """What there is after the last step."""
+        curve = self.method.curve(self.span)
+        provenance = Provenance.of_run(str(self.device), time.monotonic() - started)
+        trajectory, gains = self._trajectory(curve, {}), {k: Gain() for k in self.seen}
+        if self.config.match_intensity:
+            gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
+            trajectory = self._trajectory(curve, gains)
+        return FitResult(
+            trajectory, self.series, self.config, gains, history, provenance,
+            stopped=stopped, notes=self.notes, model=curve,
+        )  # fmt: skip
+
+    def _snapshot(self, iteration: Iteration) -> Trajectory:
+        basis = self.method.network.write.detach().cpu().clone()
+        states, rates = iteration.states.cpu(), iteration.rates.cpu()
+        return self._trajectory(NoderCurve(basis, states, rates, self.span, self.method.voxel_mm), {})
+
+    def _folds(self, iteration: Iteration) -> int:
+        field: DisplacementField = self._snapshot(iteration).field(self.series.grid.coarsen((2, 2, 2)), self.span[1])
+        return field.folds()
+
+    def _trajectory(self, curve: NoderCurve, gains: Mapping[int, Gain]) -> Trajectory:
+        return make_trajectory(self.method.decoder, curve, self.series, self.seen, gains)
+
+
+class _Clock:
+    """Seconds left, from the cost of the iterations to come and the pace of those done."""
+
+    def __init__(self, costs: list[float]) -> None:
+        self.costs = costs
+        self.done = 0.0
+        self.started = time.monotonic()
+
+    def left(self, cost: float, step: int, now: float) -> float | None:
+        """After `step` iterations, the last of which had `cost`; None until the pace is known."""
+        self.done += cost
+        if step < 3:
+            return None
+        return (now - self.started) / self.done * sum(self.costs[step:])
+
+
+def check(series: ImageSeries, config: FitConfig) -> None:
+    """Raise InputError or UsageError for a series that cannot be fitted this way."""
+    n = len(series.scans)
+    for name, positions in (("hold out", config.hold_out), ("exclude", config.exclude)):
+        for k in positions:
+            if not 0 <= k < n:
+                raise UsageError(f"Cannot {name} scan {k}: the series has scans 0 to {n - 1}.")
+            if k == 0:
+                raise UsageError(
+                    f"Cannot {name} scan 0 ({series.scans[0].image.name}): it is the reference that is carried through "
+                    "time. Leave it in, or start the series at a later scan."
+                )
+    if len(seen_scans(series, config)) < 2:
+        raise UsageError("A fit needs the reference and at least one more scan. Hold out or exclude fewer scans.")
+    if min(series.grid.shape) < SMALLEST_AXIS:
+        shape = " x ".join(str(k) for k in series.grid.shape)
+        raise InputError(
+            f"{series.scans[0].image.name} has {shape} voxels; a fit needs at least {SMALLEST_AXIS} along each axis. "
+            "Pad or resample the scans first."
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called "auto", "cpu", "cuda" or as torch calls it. Raises UsageError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("No CUDA device was found on this computer. Use --device cpu, or auto.")
+    return device
+
+
+def make_trajectory(
+    decoder: Decoder, curve: NoderCurve, series: ImageSeries, seen: Sequence[int], gains: Mapping[int, Gain]
+) -> Trajectory:
+    """The trajectory of a curve over the `seen` scans of a series, matched by their `gains`."""
+    scans = [
+        SeenScan(k, series.scans[k].time, series.scans[k].image.name, gains.get(k, Gain())(series.scans[k].image.tensor()))
+        for k in seen
+    ]
+    return Trajectory(decoder, curve, scans, series.unit, series.reference.image.stored_grid)
+
+
+def seen_scans(series: ImageSeries, config: FitConfig) -> list[int]:
+    """Positions of the scans that are neither held out nor excluded."""
+    unseen = {*config.hold_out, *config.exclude}
+    return [k for k in range(len(series.scans)) if k not in unseen]
+
+
+def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask, str, tuple[str, ...]]:
+    """The mask, what it is, and notes; an automatic one is taken from the seen scans alone."""
+    if path is not None:
+        mask, notes = read_mask(path, series.grid)
+        return mask, path.name, notes
+    return foreground([series.scans[k].image.numpy() for k in seen], series.grid), "foreground (automatic)", ()

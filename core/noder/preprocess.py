@@ -1,0 +1,100 @@
+"""What is done to scans before a fit: the mask to compare them in, and one gain and offset each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from torch import Tensor
+
+from noder.errors import InputError
+from noder.grid import Grid
+from noder.image import Image
+
+Volume = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_SMOOTHING_VOXELS = 2.0
+_MARGIN_VOXELS = 2
+
+
+@dataclass(frozen=True)
+class Gain:
+    """matched = gain * image + offset."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, volume: Tensor) -> Tensor:
+        """The matched image."""
+        return volume if self == Gain() else volume * self.gain + self.offset
+
+
+def match(volume: Volume, carried: Volume, mask: Mask) -> Gain:
+    """The gain and offset that give `volume` the mean and standard deviation of the `carried` reference in the mask.
+
+    The reference is first carried to the scan's time: two scans that differ in anatomy alone have different moments
+    (a heart that empties shows less bright blood), and that is no change of gain. Moments, not a regression voxel by
+    voxel: noise would pull a regression's gain towards 0.
+    """
+    moving, fixed = volume[mask], carried[mask]
+    spread = float(moving.std(dtype=np.float64))
+    gain = float(fixed.std(dtype=np.float64)) / spread if spread > 0 else 1.0
+    return Gain(gain, float(fixed.mean(dtype=np.float64)) - gain * float(moving.mean(dtype=np.float64)))
+
+
+def standardised(volume: Volume, mask: Mask) -> Tensor:
+    """(1,I,J,K) with mean 0 and standard deviation 1 in the mask. Raises InputError for a constant image."""
+    inside = volume[mask]
+    spread = float(inside.std(dtype=np.float64))
+    if not spread > 0:
+        raise InputError(
+            f"Every voxel in the mask has the value {float(inside[0]):g}: there is nothing to align. "
+            "Check the file, or give a mask that covers the anatomy."
+        )
+    return torch.from_numpy((volume - np.float32(inside.mean(dtype=np.float64))) / np.float32(spread))[None]
+
+
+def foreground(volumes: Sequence[Volume], grid: Grid) -> Mask:
+    """(I,J,K): where the mean of the scans is not background, with a margin of two voxels of the finest axis.
+
+    The threshold is half of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its motion,
+    while some air costs little.
+    """
+    mean: Volume = np.mean(np.stack(volumes), axis=0, dtype=np.float32) if len(volumes) > 1 else volumes[0]
+    darkest = float(np.percentile(mean, 0.5))
+    if float(mean.max()) <= darkest:
+        return np.ones(mean.shape, dtype=bool)
+    voxels = [min(grid.spacing) / h for h in grid.spacing]
+    smooth = ndimage.gaussian_filter(mean, [_SMOOTHING_VOXELS * v for v in voxels])
+    mask = smooth > darkest + (threshold_otsu(mean) - darkest) / 2
+    distance = ndimage.distance_transform_edt(~mask, sampling=grid.spacing) if mask.any() else None
+    return np.ones(mean.shape, dtype=bool) if distance is None else distance <= _MARGIN_VOXELS * min(grid.spacing)
+
+
+def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:
+    """The non-zero voxels of a mask file on `grid`, resampled by nearest neighbour where its grid differs, and notes.
+
+    Raises InputError for an unreadable or empty mask.
+    """
+    values, notes = read_on_grid(path, grid)
+    mask: Mask = values != 0
+    if not mask.any():
+        raise InputError(f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none.")
+    return mask, notes
+
+
+def read_on_grid(path: Path, grid: Grid, volume: int | None = None) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """A label map or mask (I,J,K) on `grid`, by nearest neighbour where its grid differs, and notes."""
+    image = Image.open(path, volume)
+    if image.grid.matches(grid):
+        return image.numpy(), ()
+    moved = image.grid.sample(image.tensor(), grid.points(), outside="zero", nearest=True)
+    return moved[0].numpy(), (f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",)

@@ -1,0 +1,237 @@
+"""A fit as a folder: result.json, model.safetensors and run.log. The window and `noder predict` open it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from noder.atomic import publish, staging_folder, write_json, write_text
+from noder.errors import InputError
+from noder.evaluate import Report
+from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
+from noder.image import Image
+from noder.methods.noder import NoderCurve, NoderSettings, VelocityNetwork, make_decoder
+from noder.preprocess import Gain
+from noder.provenance import Provenance
+from noder.series import ImageSeries, Scan
+
+RESULT, MODEL, LOG = "result.json", "model.safetensors", "run.log"
+_FORMAT = 1
+
+
+def save_result(result: FitResult, folder: Path | str) -> list[Path]:
+    """Write the three files into `folder`, all or none. Raises OutputError."""
+    folder = Path(folder)
+    with staging_folder(folder) as staging:
+        (staging / MODEL).write_bytes(_model_bytes(result))
+        write_text(staging / LOG, _log(result))
+        write_json(staging / RESULT, describe_result(result, folder))
+        return publish([MODEL, LOG, RESULT], staging, folder)
+
+
+def load_result(folder: Path | str) -> FitResult:
+    """Open a folder that `save_result` wrote. Raises InputError where it is damaged or its scans are gone or changed."""
+    folder = Path(folder)
+    described = _read_json(folder / RESULT)
+    try:
+        config = _config(described["config"])
+        series = _series(described, folder)
+        gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
+        curve, decoder_settings = _read_model(folder / MODEL)
+        history = [FitProgress(**step) for step in described["history"]]
+        report = _report(described["report"], described["metrics"])
+        provenance = Provenance(**described["provenance"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / RESULT} is not a result of this version: {error} is missing or odd. Fit again.") from error
+    decoder = make_decoder(series.grid, decoder_settings)
+    trajectory = make_trajectory(decoder, curve, series, seen_scans(series, config), gains)
+    return FitResult(
+        trajectory, series, config, gains, history, provenance, report,
+        stopped=described["stopped"], notes=tuple(described["notes"]), model=curve,
+    )  # fmt: skip
+
+
+def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
+    """The content of result.json."""
+    series, report = result.series, result.report
+    stored = series.reference.image.stored_grid
+    return {
+        "format": _FORMAT,
+        "times": series.times,
+        "time_unit": series.unit,
+        "config": config_as_dict(result.config),
+        "seed": result.config.seed,
+        "device": result.provenance.device,
+        "seconds": result.provenance.seconds,
+        "peak_memory_mib": result.provenance.peak_memory_mib,
+        "versions": result.provenance.versions,
+        "stopped": result.stopped,
+        "iterations": len(result.history),
+        "folds": None if report is None else report.folds,
+        "metrics": None if report is None else report.rows,
+        "summary": None if report is None else report.summary,
+        "report": None if report is None else _without_rows(report),
+        "notes": list(result.notes),
+        "grid": {"shape": list(stored.shape), "affine": stored.affine.tolist(), "orientation": stored.orientation},
+        "frames": list(series.frames),
+        "n_given": series.n_given,
+        "series_notes": list(series.notes),
+        "scans": [_described_scan(result, k, folder) for k in range(len(series.scans))],
+        "history": [_described_step(step) for step in result.history],
+        "provenance": asdict(result.provenance),
+    }
+
+
+def config_as_dict(config: FitConfig) -> dict[str, Any]:
+    """A configuration as JSON holds it."""
+    return {**asdict(config), "mask": None if config.mask is None else str(config.mask.absolute())}
+
+
+def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
+    scan, gain, config = result.series.scans[k], result.gains.get(k), result.config
+    role = "held out" if k in config.hold_out else "excluded" if k in config.exclude else "seen" if k else "reference"
+    path = scan.image.path
+    row: dict[str, Any] = {"index": k, "name": scan.image.name, "time": scan.time, "time_source": scan.time_source, "role": role}
+    if path is not None:
+        row |= {
+            "path": str(path.absolute()), "relative_path": _relative(path, folder), "volume": scan.image.volume,
+            "sha256": _sha256(path), "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
+        }  # fmt: skip
+    return row if gain is None else {**row, "gain": gain.gain, "offset": gain.offset}
+
+
+def _relative(path: Path, folder: Path) -> str | None:
+    try:
+        return os.path.relpath(path.absolute(), folder.absolute())
+    except ValueError:  # another drive, on Windows
+        return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _described_step(step: FitProgress) -> dict[str, Any]:
+    return {
+        "step": step.step, "total": step.total, "stage": step.stage, "losses": step.losses, "folds": step.folds,
+        "seconds": round(step.seconds, 3), "seconds_left": None,
+    }  # fmt: skip
+
+
+def _without_rows(report: Report) -> dict[str, Any]:
+    return {key: value for key, value in asdict(report).items() if key != "rows"}
+
+
+def _model_bytes(result: FitResult) -> bytes:
+    """Weights and configuration only, so that equal fits are equal files."""
+    curve = result.model
+    weights = {name: value.contiguous() for name, value in curve.network.state_dict().items()}
+    model = {
+        "method": result.config.method,
+        "settings": asdict(result.config.settings),
+        "seed": result.config.seed,
+        "shape": list(result.series.grid.shape),
+        "affine": result.series.grid.affine.tolist(),
+        "control_points": list(curve.network.shape),
+        "steps": curve.steps,
+        "span": list(curve.span),
+        "voxel_mm": curve.voxel_mm,
+    }
+    return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
+
+
+def _read_model(path: Path) -> tuple[NoderCurve, NoderSettings]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            model = json.loads((file.metadata() or {})["model"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        network = VelocityNetwork(tuple(model["control_points"]))
+        network.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
+    curve = NoderCurve.solve(network, model["steps"], tuple(model["span"]), model["voxel_mm"])
+    return curve, NoderSettings(**model["settings"])
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}). Give the folder that `noder fit -o` or the window's Save wrote."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}). Fit the series again.") from error
+    return described
+
+
+def _config(described: Mapping[str, Any]) -> FitConfig:
+    known = {f.name for f in fields(FitConfig)}
+    config = FitConfig(**{name: value for name, value in described.items() if name in known})
+    return replace(
+        config,
+        settings=NoderSettings(**described["settings"]),
+        hold_out=tuple(config.hold_out),
+        exclude=tuple(config.exclude),
+        mask=None if config.mask is None else Path(config.mask),
+    )
+
+
+def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
+    hashed: dict[Path, str] = {}
+    scans: list[Scan] = []
+    for row in described["scans"]:
+        if "path" not in row:
+            raise InputError(f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again.")
+        path = _find(row, folder)
+        if hashed.setdefault(path, _sha256(path)) != row["sha256"]:
+            raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
+        image = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
+        if row["resampled"]:
+            image = image.resampled_onto(scans[0].image)
+        scans.append(Scan(image, row["time"], row["time_source"]))
+    return ImageSeries(
+        tuple(scans), described["time_unit"], tuple(described["frames"]), described["n_given"],
+        tuple(described["series_notes"]),
+    )  # fmt: skip
+
+
+def _find(row: Mapping[str, Any], folder: Path) -> Path:
+    """The scan's file where it was, or where it went together with the result's folder."""
+    name = Path(row["path"]).name
+    places = [Path(row["path"]), folder / name, folder.parent / name]
+    if row["relative_path"] is not None:
+        places.insert(1, folder / row["relative_path"])
+    for place in places:
+        if place.is_file():
+            return place
+    raise InputError(f"{row['path']}, a scan of the fit in {folder}, is not there any more. Put {name} back, or into {folder}.")
+
+
+def _report(described: Mapping[str, Any] | None, rows: list[dict[str, Any]] | None) -> Report | None:
+    if described is None or rows is None:
+        return None
+    return Report(rows, **{**described, "notes": tuple(described["notes"])})
+
+
+def _log(result: FitResult) -> str:
+    when = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    head = [f"{when}  {len(result.history)} iterations, {result.provenance.seconds:.1f} s on {result.provenance.device}"]
+    head += ["stopped by the user"] if result.stopped else []
+    steps = [
+        f"{step.step:5d}/{step.total}  {step.seconds:8.2f} s  {step.stage:10s}  "
+        + "  ".join(f"{name} {value:.6f}" for name, value in step.losses.items())
+        for step in result.history
+    ]
+    return "\n".join([*head, *steps]) + "\n"

@@ -1,0 +1,557 @@
+"""Readers and the writer, on odd and broken files and against nibabel and SimpleITK."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from sample_grids import CODES, affine_of
+
+from noder.errors import InputError, NoderError, OutputError
+from noder.formats import READERS, open_volume_file, pair_partner, write_volume, written_atomically
+from noder.grid import Grid
+from noder.image import Image, header_time_step, volumes_in
+
+DATA = Path(__file__).parents[1] / "data"
+OBLIQUE = Grid((9, 7, 5), affine_of("PIL", (0.8, 1.1, 3.0), (12, -7, 20)))
+
+
+def ramp(shape: tuple[int, ...] = (9, 7, 5)) -> np.ndarray:
+    """Different values everywhere, so that no flip or permutation goes unseen."""
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
+def nifti(path: Path, values: np.ndarray, affine: Any = None, **fields: Any) -> Path:
+    """A NIfTI file with header fields as wanted, whatever nibabel thinks of them."""
+    image = nib.Nifti1Image(values, np.eye(4) if affine is None else affine)
+    nib.save(image, path)
+    if fields:
+        header = nib.Nifti1Header(path.read_bytes()[:348], check=False)
+        for name, value in fields.items():
+            header[name] = value
+        path.write_bytes(header.binaryblock + path.read_bytes()[348:])
+    return path
+
+
+def message(path: Path, volume: int | None = None) -> str:
+    """What opening and reading the file says; it must name the file (or the other half of a pair)."""
+    with pytest.raises(InputError) as caught:
+        Image.open(path, volume).numpy()
+    partner = pair_partner(path)
+    assert path.name in str(caught.value) or (partner is not None and partner.name in str(caught.value))
+    return str(caught.value)
+
+
+# Real files: known facts
+
+FACTS: dict[str, tuple[int, tuple[int, int, int], str, str, float, float]] = {
+    "nibabel/example_nifti2.nii.gz": (2, (32, 20, 12), "LAS", "int16", 49, 742),
+    "nibabel/anatomical.nii": (1, (33, 41, 25), "LAS", "int16", -610, 30393),
+    "nibabel/reoriented_anat_moved.nii": (1, (21, 26, 22), "RAS", "float32", 0, 21199.936),
+    "nibabel/standard.nii.gz": (1, (4, 5, 7), "RAS", "uint8", 0, 255),
+    "nibabel/test.mgz": (2, (3, 4, 5), "SAR", "float32", -1.7049814, 2.2577195),
+    "niivue/low_res.nii.gz": (1, (7, 5, 3), "RAS", "uint8", 0, 1),
+    "niivue/minimal.nii.gz": (1, (64, 64, 10), "LAS", "uint8", 0, 63),
+    "niivue/hippolr.nii.gz": (1, (91, 109, 91), "LAS", "float32", 0, 9),
+    "niivue/ras.hdr": (1, (62, 41, 34), "RAS", "uint8", 0, 255),
+    "niivue/ras.img": (1, (62, 41, 34), "RAS", "uint8", 0, 255),
+    "niivue/mha.mha": (1, (64, 64, 37), "LAS", "int16", 0, 6690),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_odd_files_open_with_their_known_facts(name: str) -> None:
+    n_volumes, shape, orientation, dtype, _, _ = FACTS[name]
+    path = DATA / name
+    assert volumes_in(path) == n_volumes
+    image = Image.open(path, 0 if n_volumes > 1 else None)
+    assert (image.stored_grid.shape, image.stored_grid.orientation) == (shape, orientation)
+    assert image.dtype.name == dtype
+    assert image.grid.orientation == "RAS"
+    assert image.numpy().shape == image.grid.shape
+
+
+@pytest.mark.parametrize("name", [n for n in FACTS if not n.endswith((".mgz", ".mha", ".img"))])
+def test_values_and_places_are_nibabels(name: str) -> None:
+    oracle: Any = nib.load(DATA / name)
+    expected = np.asarray(oracle.dataobj, np.float32)
+    image = Image.open(DATA / name, 0 if expected.ndim > 3 else None)
+    np.testing.assert_array_equal(
+        image.to_stored(image.numpy()), expected[..., 0] if expected.ndim > 3 else expected
+    )
+    np.testing.assert_allclose(image.stored_grid.affine, oracle.affine, atol=1e-12)
+
+
+@pytest.mark.parametrize("volume", [0, 7, 19])
+def test_slope_and_intercept_apply_to_each_volume(volume: int) -> None:
+    oracle: Any = nib.load(DATA / "nibabel/functional.nii")
+    image = Image.open(DATA / "nibabel/functional.nii", volume)
+    np.testing.assert_allclose(
+        image.to_stored(image.numpy()), np.asarray(oracle.dataobj)[..., volume], rtol=1e-6
+    )
+    assert image.numpy().max() > 3100.76
+
+
+def test_slope_and_intercept_apply_to_compressed_files_too(tmp_path: Path) -> None:
+    packed = tmp_path / "functional.nii.gz"
+    packed.write_bytes(gzip.compress((DATA / "nibabel/functional.nii").read_bytes()))
+    for volume in (19, 0):
+        plain = Image.open(DATA / "nibabel/functional.nii", volume).numpy()
+        np.testing.assert_array_equal(Image.open(packed, volume).numpy(), plain)
+
+
+def test_slope_zero_means_no_scaling_and_is_noted() -> None:
+    image = Image.open(DATA / "niivue/avg152T1_RL_nifti.nii.gz")
+    assert image.numpy().max() == 254
+    assert any("scl_slope is 0" in note for note in image.notes)
+
+
+def test_a_missing_qform_flips_nothing_where_an_sform_is_set() -> None:
+    """avg152T1_RL: Analyze's default flip would swap the hemispheres."""
+    path = DATA / "niivue/avg152T1_RL_nifti.nii.gz"
+    image, oracle = Image.open(path), nib.load(path)
+    assert image.grid.to_mm(np.zeros(3)).tolist() == [-90, -126, 8]
+    np.testing.assert_array_equal(image.numpy(), np.asarray(oracle.dataobj, np.float32))  # type: ignore[attr-defined]
+
+
+def test_five_orientations_of_one_head_agree() -> None:
+    first, *others = (
+        Image.open(DATA / f"niivue/space_{c}.nii.gz") for c in ("RAS", "LAS", "LPS", "RPI", "SLP")
+    )
+    assert first.stored_grid.orientation == "RAS"
+    for other in others:
+        assert other.stored_grid.orientation == other.name[6:9]
+        assert other.grid.matches(first.grid)
+        np.testing.assert_array_equal(other.numpy(), first.numpy())
+
+
+def test_no_form_at_all_is_noted() -> None:
+    assert any("left and right are guessed" in n for n in Image.open(DATA / "niivue/minimal.nii.gz").notes)
+
+
+def test_shear_is_noted() -> None:
+    image = Image.open(DATA / "nibabel/test.mgz", 1)
+    assert image.stored_grid.is_sheared
+    assert any("sheared" in note for note in image.notes)
+    oracle: Any = nib.load(DATA / "nibabel/test.mgz")
+    np.testing.assert_allclose(image.stored_grid.affine, oracle.affine)
+    np.testing.assert_array_equal(image.to_stored(image.numpy()), np.asarray(oracle.dataobj)[..., 1])
+
+
+REFUSED = {
+    "nibabel/analyze.hdr": "put analyze.img into",
+    "nibabel/nifti1.hdr": "put nifti1.img into",
+    "nibabel/nifti2.hdr": "put nifti2.img into",
+    "nibabel/row_major.dconn.nii": "CIFTI-2",
+    "nibabel/0.dcm": "DICOM",
+    "nibabel/tiny.mnc": "MINC",
+    "nibabel/minc2_1_scale.mnc": "MINC",
+    "nibabel/phantom_truncated.PAR": "Philips",
+    "nibabel/phantom_EPI_asc_CLEAR_2_1.REC": "Philips",
+    "nibabel/bad_datatype+orig.HEAD": "AFNI",
+    "nibabel/scaled+tlrc.HEAD": "AFNI",
+    "nibabel/COPYING.nibabel.txt": "not an image that is read here",
+    "niivue/ct_perfusion.nii.gz": "colours (RGB)",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_read_is_named(name: str) -> None:
+    assert REFUSED[name] in message(DATA / name)
+
+
+def test_no_odd_file_is_forgotten() -> None:
+    files = {
+        f"{p.parent.name}/{p.name}" for p in DATA.glob("*/*") if not p.name.startswith(("space_", "LICENSE"))
+    }
+    assert files - {*FACTS, *REFUSED} == {"nibabel/functional.nii", "niivue/avg152T1_RL_nifti.nii.gz"}
+
+
+# Broken and hostile files
+
+
+def cut(path: Path, data: bytes, keep: float) -> Path:
+    path.write_bytes(data[: int(len(data) * keep)])
+    return path
+
+
+def test_a_truncated_compressed_file_is_named_when_it_is_read(tmp_path: Path) -> None:
+    whole = (DATA / "niivue/space_RAS.nii.gz").read_bytes()
+    path = cut(tmp_path / "cut.nii.gz", whole, 0.5)
+    assert Image.open(path).grid.shape == (64, 79, 67)
+    assert "cut short or damaged" in message(path)
+    assert "cut short or damaged" in message(cut(tmp_path / "stub.nii.gz", whole, 0.0005))
+
+
+def test_a_truncated_plain_file_is_named_from_its_header(tmp_path: Path) -> None:
+    path = cut(tmp_path / "cut.nii", (DATA / "nibabel/anatomical.nii").read_bytes(), 0.9)
+    with pytest.raises(InputError, match=r"cut\.nii .* promises"):
+        Image.open(path)
+
+
+def test_a_damaged_byte_is_noticed(tmp_path: Path) -> None:
+    data = bytearray((DATA / "niivue/space_RAS.nii.gz").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "bad.nii.gz").write_bytes(data)
+    assert "damaged" in message(tmp_path / "bad.nii.gz")
+
+
+@pytest.mark.parametrize("name", [*READERS, ".txt", ""])
+def test_garbage_under_any_name_is_a_sentence(tmp_path: Path, name: str) -> None:
+    for number, data in enumerate(
+        (b"x", b"\0" * 400, os.urandom(2000), gzip.compress(b"\0" * 1000), b"\x1f\x8b")
+    ):
+        path = tmp_path / f"garbage{number}{name}"
+        path.write_bytes(data)
+        partner = pair_partner(path)
+        if partner is not None:
+            partner.write_bytes(data)
+        message(path)
+
+
+def test_missing_empty_folder_and_dangling_link(tmp_path: Path) -> None:
+    (tmp_path / "empty.nii").touch()
+    (tmp_path / "folder.nii").mkdir()
+    (tmp_path / "link.nii.gz").symlink_to(tmp_path / "annex" / "lost")
+    assert "is empty (0 bytes)" in message(tmp_path / "empty.nii")
+    assert "is a folder" in message(tmp_path / "folder.nii")
+    assert "lost, which does not exist" in message(tmp_path / "link.nii.gz")
+    assert "does not exist" in message(tmp_path / "nothing.nii")
+
+
+def test_links_and_foreign_letters_open(tmp_path: Path) -> None:
+    target = nifti(tmp_path / "Größe 脳 №1.nii", ramp())
+    (tmp_path / "ses-M12.nii").symlink_to(target)
+    assert Image.open(tmp_path / "ses-M12.nii").name == "ses-M12.nii"
+    np.testing.assert_array_equal(Image.open(target).numpy(), ramp())
+    sitk.WriteImage(sitk.GetImageFromArray(ramp()), tmp_path / "脳.mha")
+    assert Image.open(tmp_path / "脳.mha").numpy().sum() == ramp().sum()
+
+
+def test_a_wrong_gz_suffix_says_how_to_rename(tmp_path: Path) -> None:
+    plain = nifti(tmp_path / "a.nii", ramp())
+    plain.rename(tmp_path / "a.nii.gz")
+    assert "take .gz off its name" in message(tmp_path / "a.nii.gz")
+    (tmp_path / "b.nii").write_bytes((DATA / "niivue/low_res.nii.gz").read_bytes())
+    assert "add .gz to its name" in message(tmp_path / "b.nii")
+
+
+def test_upper_case_names_open(tmp_path: Path) -> None:
+    (tmp_path / "SCAN.NII.GZ").write_bytes((DATA / "niivue/low_res.nii.gz").read_bytes())
+    assert Image.open(tmp_path / "SCAN.NII.GZ").numpy().shape == (7, 5, 3)
+
+
+def test_complex_five_axes_and_fields_are_refused(tmp_path: Path) -> None:
+    assert "complex" in message(nifti(tmp_path / "c.nii", ramp().astype(np.complex64)))
+    assert "more than 4 axes" in message(nifti(tmp_path / "five.nii", np.zeros((3, 3, 3, 2, 2), np.float32)))
+    assert "a vector" in message(nifti(tmp_path / "v.nii", np.zeros((3, 3, 3, 1, 3), np.float32)))
+    write_volume(
+        tmp_path / "warp.nii.gz", np.zeros((3, 3, 3, 3), np.float32), Grid((3, 3, 3), np.eye(4)), intent=2006
+    )
+    assert "displacements" in message(tmp_path / "warp.nii.gz", 0)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4, 1), (4, 4, 4, 1, 1)])
+def test_axes_of_one_volume_are_three_dimensional(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = nifti(tmp_path / "one.nii", ramp(shape))
+    assert volumes_in(path) == 1
+    assert Image.open(path).numpy().shape == (4, 4, 4)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 1), (1, 5, 6), (6, 5)])
+def test_thin_images_open(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    assert Image.open(nifti(tmp_path / "thin.nii", ramp(shape))).grid.n_voxels == 30
+
+
+def test_a_header_that_promises_the_moon_is_damaged(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "moon.nii", ramp(), dim=[3, 30000, 30000, 30000, 1, 1, 1, 1])
+    assert "promises" in message(path)
+    (tmp_path / "moon.nii.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert "promises" in message(tmp_path / "moon.nii.gz")
+
+
+def test_no_voxels_and_no_voxel_size_are_refused(tmp_path: Path) -> None:
+    none = nifti(tmp_path / "none.nii", ramp(), dim=[3, 9, 0, 5, 1, 1, 1, 1])
+    assert "no volume" in message(none)
+    flat = nib.MGHImage(ramp(), np.eye(4))
+    nib.save(flat, tmp_path / "flat.mgh")
+    data = bytearray((tmp_path / "flat.mgh").read_bytes())
+    struct.pack_into(">3f", data, 30, 1, 0, 1)
+    (tmp_path / "flat.mgh").write_bytes(data)
+    assert "voxels without a size" in message(tmp_path / "flat.mgh")
+    zero = Image.open(nifti(tmp_path / "zero.nii", ramp(), pixdim=[1, 2, 0, 2, 0, 0, 0, 0], sform_code=0))
+    assert zero.grid.spacing == (2, 1, 2)
+    assert any("voxel sizes of 0" in note for note in zero.notes)
+
+
+def test_negative_voxel_sizes_lose_their_sign_with_a_note(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "neg.nii", ramp(), pixdim=[1, -2, 3, 4, 0, 0, 0, 0], sform_code=0, qform_code=1)
+    image = Image.open(path)
+    assert image.grid.spacing == (2, 3, 4)
+    assert any("negative voxel sizes" in note for note in image.notes)
+
+
+def test_voxels_may_begin_late_in_the_file(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "late.nii", ramp(), vox_offset=352 + 64)
+    data = path.read_bytes()
+    path.write_bytes(data[:352] + b"\7" * 64 + data[352:])
+    np.testing.assert_array_equal(Image.open(path).numpy(), ramp())
+
+
+# Place in space
+
+
+def test_sform_wins_over_qform_and_a_real_gap_is_noted(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(ramp(), OBLIQUE.affine)
+    moved = OBLIQUE.affine.copy()
+    moved[0, 3] += 0.05
+    image.header.set_qform(moved, code=1)
+    image.header.set_sform(OBLIQUE.affine, code=2)
+    nib.save(image, tmp_path / "near.nii")
+    moved[0, 3] += 2.95
+    image.header.set_qform(moved, code=1)
+    nib.save(image, tmp_path / "far.nii")
+    near, far = Image.open(tmp_path / "near.nii"), Image.open(tmp_path / "far.nii")
+    assert near.notes == ()
+    assert far.notes == ("sform and qform disagree by 3 mm: the sform is used",)
+    np.testing.assert_allclose(far.stored_grid.affine, OBLIQUE.affine, atol=1e-5)
+
+
+def test_qform_alone_is_used(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(ramp(), None)
+    image.header.set_qform(OBLIQUE.affine, code=1)
+    nib.save(image, tmp_path / "q.nii")
+    np.testing.assert_allclose(Image.open(tmp_path / "q.nii").stored_grid.affine, OBLIQUE.affine, atol=1e-5)
+    assert Image.open(tmp_path / "q.nii").notes == ()
+
+
+def test_an_unusable_sform_yields_to_the_qform(tmp_path: Path) -> None:
+    path = nifti(tmp_path / "s.nii", ramp(), srow_x=[0, 0, 0, 0], sform_code=1, qform_code=1)
+    image = Image.open(path)
+    assert "sform of the header is unusable" in image.notes[0]
+    np.testing.assert_array_equal(image.stored_grid.affine, np.eye(4))
+
+
+@pytest.mark.parametrize(("code", "factor"), [(1, 1000.0), (2, 1.0), (3, 0.001), (0, 1.0)])
+def test_units_of_length_become_mm(tmp_path: Path, code: int, factor: float) -> None:
+    image = Image.open(nifti(tmp_path / "u.nii", ramp(), np.diag([2, 2, 2, 1]), xyzt_units=code))
+    assert image.grid.spacing == pytest.approx((2 * factor,) * 3)
+    assert bool(image.notes) == (factor != 1)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_metaimage_and_nrrd_lie_where_nifti_does(tmp_path: Path, code: str) -> None:
+    grid = Grid((9, 7, 5), affine_of(code, (0.8, 1.1, 3.0), (12, -7, 20)))
+    write_volume(tmp_path / "a.nii", ramp(), grid)
+    image = sitk.ReadImage(tmp_path / "a.nii")
+    for name in ("a.mha", "a.nrrd"):
+        sitk.WriteImage(image, tmp_path / name)
+        other = Image.open(tmp_path / name)
+        assert other.stored_grid.matches(grid, 1e-3)
+        np.testing.assert_array_equal(other.to_stored(other.numpy()), ramp())
+
+
+def test_detached_and_four_dimensional_itk_files(tmp_path: Path) -> None:
+    image = sitk.JoinSeries([sitk.GetImageFromArray(ramp() + k) for k in range(3)], 0.0, 2.5)
+    for name in ("a.mhd", "a.nhdr"):
+        sitk.WriteImage(image, tmp_path / name)
+        assert volumes_in(tmp_path / name) == 3
+        assert header_time_step(tmp_path / name) == (2.5, "")
+        assert Image.open(tmp_path / name, 2).numpy().min() == 2
+    for data in (*tmp_path.glob("a.*raw*"),):
+        data.unlink()
+    assert "lacks its voxels" in message(tmp_path / "a.mhd", 0)
+    assert "lacks its voxels" in message(tmp_path / "a.nhdr", 0)
+
+
+def test_itk_vectors_complex_and_damage_are_refused(tmp_path: Path) -> None:
+    sitk.WriteImage(
+        sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.float32), isVector=True), tmp_path / "v.mha"
+    )
+    assert "vectors" in message(tmp_path / "v.mha")
+    data = (DATA / "niivue/mha.mha").read_bytes()
+    assert "cut short or damaged" in message(cut(tmp_path / "cut.mha", data, 0.5))
+
+
+# Time
+
+
+@pytest.mark.parametrize(("code", "unit"), [(8, "s"), (16, "ms"), (24, "us"), (0, "")])
+def test_time_step_and_its_unit(tmp_path: Path, code: int, unit: str) -> None:
+    path = nifti(
+        tmp_path / "t.nii", ramp((3, 3, 3, 2)), xyzt_units=2 + code, pixdim=[1, 1, 1, 1, 31.58, 0, 0, 0]
+    )
+    assert header_time_step(path) == (31.58, unit)
+
+
+def test_no_step_for_one_volume_hertz_or_an_unfilled_header(tmp_path: Path) -> None:
+    assert header_time_step(DATA / "nibabel/anatomical.nii") is None
+    four = ramp((3, 3, 3, 2))
+    assert (
+        header_time_step(nifti(tmp_path / "hz.nii", four, xyzt_units=34, pixdim=[1, 1, 1, 1, 5, 0, 0, 0]))
+        is None
+    )
+    assert (
+        header_time_step(nifti(tmp_path / "one.nii", four, xyzt_units=0, pixdim=[1, 1, 1, 1, 1, 0, 0, 0]))
+        is None
+    )
+    assert (
+        header_time_step(nifti(tmp_path / "neg.nii", four, xyzt_units=8, pixdim=[1, 1, 1, 1, -2, 0, 0, 0]))
+        is None
+    )
+
+
+# Memory
+
+
+def test_a_compressed_series_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "four.nii.gz"
+    nib.save(nib.Nifti1Image(ramp((4, 4, 4, 6)).astype(np.int16), np.eye(4)), path)
+    images = [Image.open(path, k) for k in range(6)]
+    file = open_volume_file(path)
+    loads: list[int] = []
+    unpack = file.load_all
+    monkeypatch.setattr(file, "load_all", lambda: (loads.append(1), unpack())[1])
+    for k, image in enumerate(images):
+        np.testing.assert_array_equal(image.numpy(), ramp((4, 4, 4, 6))[..., k])
+    assert len(loads) == 1
+    assert file._held is None  # nothing is kept beyond what the images hold
+
+
+def test_plain_files_are_read_one_volume_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = open_volume_file(DATA / "nibabel/functional.nii")
+    monkeypatch.setattr(file, "load_all", lambda: pytest.fail("read the whole file for one volume"))
+    assert file.read(3).shape == (17, 21, 3)
+
+
+# Writing
+
+
+def test_written_volumes_come_back_on_an_oblique_grid(tmp_path: Path) -> None:
+    write_volume(tmp_path / "a.nii.gz", ramp(), OBLIQUE)
+    image, header = Image.open(tmp_path / "a.nii.gz"), nib.load(tmp_path / "a.nii.gz").header
+    assert image.stored_grid.matches(OBLIQUE, 1e-4)
+    assert image.notes == ()
+    np.testing.assert_array_equal(image.to_stored(image.numpy()), ramp())
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
+    np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-5)
+    seen_by_itk = sitk.ReadImage(tmp_path / "a.nii.gz")
+    corner = seen_by_itk.TransformIndexToPhysicalPoint((8, 6, 4))
+    np.testing.assert_allclose(
+        np.array(corner) * (-1, -1, 1), OBLIQUE.to_mm(np.array([8.0, 6, 4])), atol=1e-4
+    )
+
+
+def test_written_series_vectors_and_labels(tmp_path: Path) -> None:
+    write_volume(tmp_path / "s.nii", ramp((9, 7, 5, 3)), OBLIQUE, time_step=31.58, unit="ms")
+    assert volumes_in(tmp_path / "s.nii") == 3
+    assert header_time_step(tmp_path / "s.nii") == (31.58, "ms")
+    write_volume(tmp_path / "y.nii", ramp((9, 7, 5, 3)), OBLIQUE, time_step=1.5, unit="years")
+    assert header_time_step(tmp_path / "y.nii") is None
+    write_volume(tmp_path / "v.nii", np.zeros((9, 7, 5, 1, 3)), OBLIQUE, intent=1007)
+    header = nib.load(tmp_path / "v.nii").header
+    assert int(header["intent_code"]) == 1007
+    assert header.get_xyzt_units()[0] == "mm"
+    write_volume(tmp_path / "l.nii", ramp() * 0 + 2.9999998, OBLIQUE, dtype=np.uint8)
+    assert Image.open(tmp_path / "l.nii").numpy().max() == 3
+
+
+def test_a_sheared_affine_is_kept_by_the_sform_alone(tmp_path: Path) -> None:
+    sheared = OBLIQUE.affine.copy()
+    sheared[:3, 0] += 0.2 * sheared[:3, 1]
+    write_volume(tmp_path / "a.nii", ramp(), Grid((9, 7, 5), sheared))
+    image = Image.open(tmp_path / "a.nii")
+    np.testing.assert_allclose(image.stored_grid.affine, sheared, atol=1e-5)
+    assert image.notes == ("the axes are not at right angles (sheared affine)",)
+
+
+def test_equal_volumes_are_equal_files(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_volume(tmp_path / name, ramp(), OBLIQUE)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    write_volume(tmp_path / "a.nii", ramp(), OBLIQUE)
+    before = (tmp_path / "a.nii").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OutputError, match=r"a\.nii was not written, the disk is full"):
+            write_volume(tmp_path / "a.nii", ramp((40, 40, 40)), Grid((40, 40, 40), np.eye(4)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nii"]
+    assert (tmp_path / "a.nii").read_bytes() == before
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_errors_of_the_disk_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fail(image: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(nib, "save", fail)
+    with pytest.raises(OutputError, match=r"a\.nii\.gz was not written"):
+        write_volume(tmp_path / "a.nii.gz", ramp(), OBLIQUE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"a\.nii was not written"):
+        write_volume(tmp_path / "file" / "deep" / "a.nii", ramp(), OBLIQUE)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_nothing_is_left_when_writing_is_broken_off(tmp_path: Path, error: type[BaseException]) -> None:
+    def write() -> None:
+        with written_atomically(tmp_path / "a.json") as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_very_long_names_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 240 + ".nii.gz")
+    write_volume(path, ramp(), OBLIQUE)
+    assert path.is_file()
+
+
+def _break_dim(header: bytearray) -> None:
+    struct.pack_into("<8h", header, 40, 9, 9, 7, 5, 1, 1, 1, 1)
+
+
+def _break_type(header: bytearray) -> None:
+    struct.pack_into("<h", header, 70, 12345)
+
+
+def _break_slope(header: bytearray) -> None:
+    struct.pack_into("<2f", header, 112, 2.0, float("nan"))
+
+
+def _break_offset(header: bytearray) -> None:
+    struct.pack_into("<f", header, 108, -5.0)
+
+
+@pytest.mark.parametrize("damage", [_break_dim, _break_type, _break_slope, _break_offset])
+def test_damaged_header_fields_are_sentences(tmp_path: Path, damage: Callable[[bytearray], None]) -> None:
+    path = nifti(tmp_path / "h.nii", ramp())
+    data = bytearray(path.read_bytes())
+    damage(data)
+    path.write_bytes(data)
+    with pytest.raises(NoderError, match=r"h\.nii"):
+        Image.open(path).numpy()
