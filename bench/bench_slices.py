@@ -1,9 +1,10 @@
-"""How long one step of the mouse wheel takes: image, log-Jacobian and quiver of one slice, computed and painted.
+"""How long one step of the mouse wheel takes: image, log J and quiver of a slice, computed and painted.
 
     python bench/bench_slices.py [--size 182 218 182] [--steps 60] [--threads 1]
 
-The trajectory is a real one with random smooth coefficients and three scans, so the prediction carries and blends two
-scans along the flow. Times are wall clock from the wanted index to the painted widget, on the offscreen platform.
+The trajectory is a real one with random smooth coefficients and three scans, so the prediction carries and
+blends two scans along the flow. Times are wall clock from the wanted index to the painted widget, on the
+offscreen platform.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def main() -> None:
     for view in views:
         view.resize(480, 420)
         view.show()
-    print(f"grid {'x'.join(map(str, options.size))}, {options.threads} torch thread(s), {options.steps} steps")
+    print(
+        f"grid {'x'.join(map(str, options.size))}, {options.threads} torch thread(s), {options.steps} steps"
+    )
     print(f"{'step of the wheel':34} {'median ms':>10} {'p95 ms':>8}")
     for axis, name in enumerate(("sagittal", "coronal", "axial")):
         report(f"{name}, one view", wheel(application, state, views[axis : axis + 1], axis, options.steps))
@@ -135,7 +138,9 @@ def report(name: str, seconds: list[float]) -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, nargs=3, default=(182, 218, 182))
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Colours of the pictures: lookup tables (n, 4) uint8 RGBA that colour-blind readers can tell apart on a dark ground."""
+"""Colours of the pictures: tables (n, 4) uint8 RGBA, safe for colour-blind readers, on a dark ground."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Lut = NDArray[np.uint8]
 
 FOLD = (57, 255, 20)
-"""Voxels whose map folds: a green far brighter than anything in the blue-orange table, for colour-blind readers too."""
+"""Voxels whose map folds: a green far brighter than the blues and oranges, for colour-blind readers too."""
 ARROW = (250, 250, 245)
 CROSSHAIR = (74, 163, 255)
 
@@ -34,7 +34,7 @@ def diverging(n: int = 256) -> Lut:
 
 
 def overlay() -> Lut:
-    """Blue to orange over an image: clear at 0, opaque from half of the scale on; odd, so that 0 has its own entry.
+    """Blue to orange over an image: clear at 0, opaque from half of the scale on; 0 has an entry of its own.
 
     Unlike `diverging` it stays bright near 0: a dark veil over the image would look like a finding.
     """
@@ -50,7 +50,7 @@ LUTS: dict[str, Lut] = {"gray": grey(), "difference": diverging(), "log J": over
 
 
 def paint(values: NDArray[np.float32], limit: float, opacity: float, folds: NDArray[np.bool_]) -> Lut:
-    """log J (ni,nj) on the scale [-limit, limit] -> RGBA (ni,nj,4); `folds` in their own colour, always visible."""
+    """log J (ni,nj) on the scale [-limit, limit] -> RGBA (ni,nj,4); `folds` in a colour of their own."""
     lut = LUTS["log J"].copy()
     lut[:, 3] = np.rint(lut[:, 3] * opacity).astype(np.uint8)
     last = len(lut) - 1

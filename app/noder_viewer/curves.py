@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, in the order that reads best on a dark ground
+# Okabe and Ito's colours, which colour-blind readers tell apart, in an order that suits a dark ground
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#b0b8c4")
+
+Row = NDArray[np.float64]
 
 
 class LossCurves(QWidget):
@@ -58,16 +61,19 @@ class LossCurves(QWidget):
         for name, row in values.items():
             self._curve(name).setData(np.asarray(steps, dtype=np.float64), self._drawable(row))
         names = {name: curve.opts["pen"].color().name() for name, curve in self._curves.items()}
-        self._legend.setText("&emsp;".join(f'<span style="color:{c}">▬</span>&nbsp;{n}' for n, c in names.items()))
+        self._legend.setText(
+            "&emsp;".join(f'<span style="color:{c}">▬</span>&nbsp;{n}' for n, c in names.items())
+        )
 
-    def _drawable(self, row: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _drawable(self, row: Sequence[float]) -> Row:
         """The values as drawn. pyqtgraph's own log mode would warn at every 0."""
         drawn = np.asarray(row, dtype=np.float64)
         logarithmic = self._log.isChecked()
         self._plot.getPlotItem().getAxis("left").setLogMode(logarithmic)
         if not logarithmic:
             return drawn
-        return np.log10(np.where(drawn > 0, drawn, np.nan))
+        logarithms: Row = np.log10(np.where(drawn > 0, drawn, np.nan))
+        return logarithms
 
     def _curve(self, name: str) -> pg.PlotDataItem:
         if name not in self._curves:

@@ -168,6 +168,7 @@ class FitPanel(QWidget):
         for widget in (self.curves, self.report):
             widget.setMinimumHeight(110)
             split.addWidget(widget)
+        split.setSizes([240, 260])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(8, 8, 8, 8)
         outer.addWidget(top)

@@ -1,4 +1,4 @@
-"""Whole frames for the timeline's strip and the 3D canvas. Pure functions, no Qt; run them off the GUI thread."""
+"""Whole frames for the timeline's strip and the 3D canvas. Pure functions, no Qt: for a worker thread."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, eq=False)
 class VolumeScene:
-    """What the 3D canvas shows: `data` (I,J,K) on `grid`, arrows at RAS mm `points` (N,3) along `vectors` (N,3)."""
+    """What the canvas shows: `data` (I,J,K) on `grid`, arrows at RAS mm `points` (N,3), `vectors` (N,3)."""
 
     data: Picture
     grid: Grid
@@ -51,7 +51,7 @@ def thumbnail_times(first: float, last: float, n: int) -> list[float]:
 
 
 def thumbnail(session: Session, t: float, axis: int = 2, size: int = 72) -> Thumbnail | None:
-    """The slice under the cursor at time t, at most about `size` pixels wide; the nearest scan before there is a fit."""
+    """The slice under the cursor at time t, about `size` pixels wide; before a fit the nearest scan."""
     grid = active_grid(session)
     if grid is None:
         return None
@@ -85,7 +85,7 @@ def default_window(volume: NDArray[np.float32]) -> Levels:
     if low == high:
         return low, low + 1.0
     lit = sample[sample > low + 0.02 * (high - low)]
-    return float(min(low, np.percentile(sample, 0.5))), float(np.percentile(lit, 99.5))
+    return float(np.percentile(sample, 0.5)), float(np.percentile(lit, 99.5))
 
 
 def _frame(session: Session, grid: Grid, t: float) -> Picture:
@@ -100,7 +100,7 @@ def _frame(session: Session, grid: Grid, t: float) -> Picture:
 
 
 def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats]:
-    """A sparse lattice of arrows where there is tissue (brighter than a tenth of the window): air hides what matters."""
+    """A sparse lattice of arrows where there is tissue: those in air would hide what matters."""
     if session.trajectory is None or not session.overlays.quiver:
         return np.zeros((0, 3)), np.zeros((0, 3))
     length = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True))
@@ -110,7 +110,7 @@ def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats
     points = grid.points()[chosen].reshape(-1, 3)[(data[chosen] > low + TISSUE * (high - low)).reshape(-1)]
     vectors = motion_vectors(session.trajectory, session.time, points)
     lengths = np.linalg.norm(vectors, axis=1)
-    moved = lengths > max(0.1 * float(lengths.max(initial=0.0)), 0.02)
+    moved = lengths > max(0.1 * float(np.max(lengths, initial=0.0)), 0.02)
     drawn = vectors[moved] * session.overlays.quiver_scale
     return points.numpy()[moved] - drawn, drawn
 

@@ -94,24 +94,8 @@ class Opening(QObject):
         elif key in REMEDIES and self._wanted is not None:
             self.open(self._wanted.paths, **{**self._wanted.options, key: True})
 
-    def shut_down(self) -> None:
-        """Stop reading."""
-        self._reader.shut_down()
-
-    def _put_aside(self, sentence: str) -> None:
-        """An unsaved fit is about to be replaced: keep it for an Undo."""
-        if self._session.result is None or self._session.saved_in is not None:
-            self._earlier = None
-            return
-        self._earlier = self._session.snapshot()
-        self._window.banner.set_message(sentence, "info", remedy=(UNDO, "Back to the fit"))
-
-    def _on_reported(self, words: object) -> None:
-        self._window.banner.set_busy(str(words), cancel=CANCEL)
-
-    def _on_read(self, value: object) -> None:
-        if not isinstance(value, Opened):
-            return
+    def take(self, value: Opened) -> None:
+        """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
         if value.series.notes:
@@ -133,6 +117,25 @@ class Opening(QObject):
             self._window.set_recent(self._settings.recent())
         self._presenter.refresh()
         self.opened.emit()
+
+    def shut_down(self) -> None:
+        """Stop reading."""
+        self._reader.shut_down()
+
+    def _put_aside(self, sentence: str) -> None:
+        """An unsaved fit is about to be replaced: keep it for an Undo."""
+        if self._session.result is None or self._session.saved_in is not None:
+            self._earlier = None
+            return
+        self._earlier = self._session.snapshot()
+        self._window.banner.set_message(sentence, "info", remedy=(UNDO, "Back to the fit"))
+
+    def _on_reported(self, words: object) -> None:
+        self._window.banner.set_busy(str(words), cancel=CANCEL)
+
+    def _on_read(self, value: object) -> None:
+        if isinstance(value, Opened):
+            self.take(value)
 
     def _on_failed(self, error: object) -> None:
         self._session.activity = ""

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from noder_viewer.plane import Floats, Plane
 from noder_viewer.recent import Recent
+from noder_viewer.ticks import nice_step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from noder.grid import Grid
     from noder.trajectory import Trajectory
 
 SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
-"""Half widths that the colour scale of log J may have: steps, so that a live preview does not make it flicker."""
+"""Half widths that the colour scale of log J may have: steps, so that a live preview does not flicker."""
 SHORTEST_MM = 0.02
 
 _recent = Recent(per_owner=1)
@@ -40,7 +42,7 @@ class OverlayLook(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """`values` (ni,nj) on the colour scale [-limit, limit], NaN where `folds` (ni,nj) is set; `opacity` 0 to 1."""
+    """`values` (ni,nj) on the scale [-limit, limit], NaN where `folds` (ni,nj) is set; `opacity` 0 to 1."""
 
     title: str
     values: NDArray[np.float32]
@@ -58,7 +60,7 @@ class Heatmap:
 class Quiver:
     """Arrows in in-plane mm: tails `start` (N,2), true motion `vector` (N,2), drawn `scale` times as long.
 
-    The tip of every arrow lies on the tissue that has arrived there; tails therefore move when `scale` is not 1.
+    Every tip lies on the tissue that has arrived there; so it is the tails that move when `scale` is not 1.
     """
 
     title: str
@@ -72,13 +74,17 @@ class Quiver:
         tip = self.start + drawn
         head = 0.32 * drawn
         side = np.stack([-head[:, 1], head[:, 0]], axis=1) * 0.5
-        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
+        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(
+            -1, 2
+        )
         return points[:, 0], points[:, 1]
 
 
 def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
     """log J on the slice at time t: above 0 where tissue is larger than at the reference."""
-    growth = trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
+    growth = (
+        trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
+    )
     folds = ~((growth > 0) & np.isfinite(growth))
     values = np.log(np.where(folds, np.nan, growth))
     limit = getattr(look, "jacobian_limit", None) or jacobian_limit(trajectory)
@@ -95,11 +101,12 @@ def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayL
     seen = np.hypot(*motion.T) > SHORTEST_MM
     tip, motion = plane.to_plane(points.numpy())[seen], motion[seen]
     scale = look.quiver_scale
-    return Quiver("motion: arrows point where tissue went, mm", tip - scale * motion, motion, scale)
+    longer = "" if scale == 1 else f", drawn {scale:.3g} times as long"
+    return Quiver(f"motion: arrows point where tissue went, mm{longer}", tip - scale * motion, motion, scale)
 
 
 def motion_vectors(trajectory: Trajectory, t: float, points_mm: Tensor) -> Floats:
-    """(N,3) RAS mm: where the tissue that is at `points_mm` (N,3) at time t has come, minus where it was: -u."""
+    """(N,3) RAS mm: how far the tissue at `points_mm` (N,3) at time t has come since the reference: -u."""
     return -trajectory.displacement(points_mm, t).detach().cpu().numpy().astype(np.float64)
 
 
@@ -112,13 +119,25 @@ OVERLAYS: dict[str, OverlayFunction] = {
 
 
 def jacobian_limit(trajectory: Trajectory) -> float:
-    """Half width of the colour scale of log J: one for all times and slices, from a coarse look at the whole."""
+    """Half width of the scale of log J: one for all times and slices, from a coarse look at the whole."""
     return _recent.get(trajectory, "limit", lambda: _limit(trajectory))
 
 
+def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
+    """A round factor that draws the larger motions about as long as the arrows are apart (never below 1)."""
+    coarse = _coarse(trajectory).points().reshape(-1, 3)
+    lengths = np.linalg.norm(motion_vectors(trajectory, trajectory.t_last, coarse), axis=1)
+    large = float(np.percentile(lengths, 98))
+    return 1.0 if large <= 0 else float(min(max(nice_step(0.5 * spacing_mm / large), 1.0), 50.0))
+
+
+def _coarse(trajectory: Trajectory) -> Grid:
+    i, j, k = (-(-n // 24) for n in trajectory.grid.shape)
+    return trajectory.grid.coarsen((i, j, k))
+
+
 def _limit(trajectory: Trajectory) -> float:
-    shape = trajectory.grid.shape
-    coarse = trajectory.grid.coarsen(tuple(-(-n // 24) for n in shape))  # type: ignore[arg-type]
+    coarse = _coarse(trajectory)
     largest = 0.0
     for t in np.linspace(trajectory.t_first, trajectory.t_last, 3)[1:]:
         growth = trajectory.jacobian(float(t), grid=coarse).cpu().numpy()

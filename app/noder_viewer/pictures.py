@@ -1,4 +1,4 @@
-"""The images of a slice: what "prediction", "observed", "difference" and "side by side" show. Pure functions, no Qt."""
+"""The images of a slice: prediction, observed, difference, side by side. Pure functions, no Qt."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def _difference(session: Session, plane: Plane) -> SliceImage | None:
     key = ("difference", session.time, session.carry, position, plane.axis, plane.index)
     data = _recent.get(session.trajectory, key, lambda: predicted - truth)
     half = (session.window[1] - session.window[0]) / 2
-    title = f"prediction at t = {time_words(session, session.time)} − observed at t = {time_words(session, scan.time)}"
+    t, t_scan = time_words(session, session.time), time_words(session, scan.time)
+    title = f"prediction at t = {t} − observed at t = {t_scan}"
     return SliceImage(data, "difference", title, (-half, half), "difference", "difference")
 
 
@@ -102,9 +103,13 @@ SHOW: dict[str, tuple[Callable[[Session, Plane], SliceImage | None], ...]] = {
 
 def _prediction(session: Session, trajectory: Trajectory, plane: Plane) -> Picture:
     def compute() -> Picture:
-        return _flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=session.carry)[0], plane.axis)
+        return _flat(
+            trajectory.predict(session.time, grid=plane.slice_grid, carry=session.carry)[0], plane.axis
+        )
 
-    return _recent.get(trajectory, ("prediction", session.time, session.carry, plane.axis, plane.index), compute)
+    return _recent.get(
+        trajectory, ("prediction", session.time, session.carry, plane.axis, plane.index), compute
+    )
 
 
 def _scan_slice(scan: Scan, plane: Plane) -> Picture:

@@ -1,8 +1,8 @@
 """One slice of a grid as a flat picture: in-plane millimetres, sides and letters. Pure geometry, no Qt.
 
-In-plane coordinates are millimetres along the grid's own axes: c = D^-1 p for a point p in RAS mm and the grid's
-direction matrix D. On a grid that is not oblique they are the RAS coordinates themselves; on an oblique one the
-picture stays the voxels' own, undistorted, and only the numbers are turned.
+In-plane coordinates are millimetres along the grid's own axes: c = D^-1 p for a point p in RAS mm and the
+grid's direction matrix D. On a grid that is not oblique they are the RAS coordinates themselves; on an
+oblique one the picture stays the voxels' own, undistorted, and only the numbers are turned.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Plane:
     def flipped(self, radiological: bool) -> bool:
         """Whether the horizontal axis runs to the left on screen.
 
-        Anterior is on the left of a sagittal slice. Elsewhere the patient's right is on the right (neurological), or
-        on the left (radiological: patient's left on the screen's right).
+        Anterior is on the left of a sagittal slice. Elsewhere the patient's right is on the screen's right
+        (neurological), or on its left (radiological: patient's left on the screen's right).
         """
         return True if self.axis == 0 else radiological
 
@@ -113,10 +113,13 @@ class Plane:
 
     @property
     def title(self) -> str:
-        """Name, place in mm and number of the slice (from 1, of how many)."""
-        side = (POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]
-        place = f"{side} {abs(self.position_mm):.1f} mm"
-        return f"{PLANE_NAMES[self.axis]}  {place}  slice {self.index + 1} of {self.grid.shape[self.axis]}"
+        """Name, place and number (from 1) of the slice; mm along an oblique axis have no side."""
+        side = (
+            "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
+        )
+        place = abs(self.position_mm) if side else self.position_mm
+        name, count = PLANE_NAMES[self.axis], self.grid.shape[self.axis]
+        return f"{name}  {side}{place:.1f} mm  slice {self.index + 1} of {count}".replace("-", "−")
 
 
 def to_axes(grid: Grid, points_mm: Floats) -> Floats:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Recent:
-    """At most `per_owner` results for each owner; owners are held weakly, so an old fit takes its slices with it."""
+    """At most `per_owner` results an owner; owners are held weakly: an old fit takes its slices with it."""
 
     def __init__(self, per_owner: int) -> None:
         self._per_owner = per_owner

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from noder.fit import FitResult
 
 MUTED = "#8b919e"
+_SHOWN = ("neighbours", "first", "blend")
+"""More columns than these do not fit beside the pictures; the exported table has them all."""
+_ROLES = {"reference": "ref", "held out": "held"}
 _METRICS = (("nrmse_mask", "NRMSE"), ("ssim_mask", "SSIM"))
-_DICE = "dice"
 
 
 def report_html(result: FitResult) -> str:
@@ -34,22 +36,22 @@ def _scores(report: Report, key: str, title: str) -> str:
     rows = [_scan_row(row, names, key) for row in report.rows]
     if report.summary:
         means = [report.summary.get(name, {}).get(key) for name in names]
-        rows.append("<tr>" + "".join(map(_cell, ["", "mean", "", *means])) + "</tr>")
+        rows.append("<tr>" + "".join(map(_cell, ["", "", "mean", *means])) + "</tr>")
     where = html.escape(report.mask)
     caption = f"<p><b>{title}</b> <span style='color:{MUTED}'>in the mask: {where}</span></p>"
-    return f"{caption}<table cellspacing='0' cellpadding='2'><tr>{head}</tr>{''.join(rows)}</table>"
+    return f"{caption}<table cellspacing='0' cellpadding='2' width='100%' style='white-space:nowrap'><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
     scores = [row[name].get(key) if isinstance(row.get(name), dict) else None for name in names]
-    cells = [row["index"], float(row["time"]), row["role"], *scores]
+    cells = [row["index"], float(row["time"]), _ROLES.get(row["role"], row["role"]), *scores]
     return "<tr>" + "".join(map(_cell, cells)) + "</tr>"
 
 
 def _predictors(report: Report) -> list[str]:
     """The kinds of prediction that the rows score, in their order."""
     scored = (name for row in report.rows for name, value in row.items() if isinstance(value, dict))
-    return [name for name in dict.fromkeys(scored) if name != _DICE]
+    return [name for name in _SHOWN if name in set(scored)]
 
 
 def _legend(report: Report) -> str:

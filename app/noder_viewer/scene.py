@@ -1,7 +1,7 @@
 """From the session to what the slice views show: pure functions, no Qt.
 
-Slices are remembered for as long as their trajectory or scan lives: equal input gives the very same arrays, which is
-how the views know what need not be drawn again.
+Slices are remembered for as long as their trajectory or scan lives: equal input gives the very same arrays,
+which is how the views know what need not be drawn again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def read_out(session: Session, mm: Point | None = None) -> str:
     voxel = np.rint(grid.to_index(np.array(point, dtype=np.float64))).astype(int)
     if (voxel < 0).any() or (voxel >= grid.shape).any():
         return f"{place} mm   outside the image"
-    return f"{place} mm   voxel {' '.join(map(str, voxel))}   {_values(session, _shown_plane(session, grid, point), voxel)}"
+    values = _values(session, _shown_plane(session, grid, point), voxel)
+    return f"{place} mm   voxel {' '.join(map(str, voxel))}   {values}"
 
 
 def _shown_plane(session: Session, grid: Grid, point: Point) -> Plane:
@@ -140,9 +141,8 @@ def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dty
     a, b = plane.axes
     i, j = int(voxel[a]), int(voxel[b])
     words = [f"{image.kind} {image.data[i, j]:.4g}" for image in images(session, plane)]
-    for layer in overlays(session, plane).values():
-        if isinstance(layer, Heatmap):
-            words.append("fold" if layer.folds[i, j] else f"log J {layer.values[i, j]:+.3f}")
+    maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
+    words += ["fold" if heat.folds[i, j] else f"log J {heat.values[i, j]:+.3f}" for heat in maps]
     return "   ".join(words)
 
 

@@ -135,8 +135,8 @@ class SeriesPanel(QWidget):
         table.setWordWrap(False)
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        for column in (NAME, SOURCE):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(SOURCE, QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(170)
         header.setMinimumSectionSize(28)
         table.itemChanged.connect(self._on_item_changed)
         table.cellClicked.connect(self._on_cell_clicked)

@@ -1,4 +1,4 @@
-"""What is written over and beside a slice: titles, letters, crosshair, legend and colour bars, sharp at any scale."""
+"""What is written on and beside a slice: titles, letters, crosshair, legend, colour bars; sharp anywhere."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene) -> None:
 
 
 def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, until: float) -> None:
-    """What the pane's picture is, on the line above it up to x = `until`; a warning where it is extrapolated."""
+    """What the pane's picture is, on the line above it up to x = `until`, and whether it is extrapolated."""
     painter.save()
     painter.setFont(small(painter.font()))
     metrics = QFontMetricsF(painter.font())
@@ -140,7 +140,11 @@ def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar]) -> None:
     painter.setFont(small(painter.font()))
     height = strip.height() / len(bars)
     for k, bar in enumerate(bars):
-        _bar(painter, QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height), bar)
+        _bar(
+            painter,
+            QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height),
+            bar,
+        )
     painter.restore()
 
 
@@ -149,7 +153,9 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar) -> None:
     painter.setPen(QColor(theme.TEXT))
     painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     foot = line * 1.5 if bar.folds else line * 0.5
-    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
+    body = QRectF(
+        cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260)
+    )
     if body.height() < line:
         return
     painter.fillRect(body, QColor(70, 70, 74))

@@ -1,7 +1,8 @@
-"""One of three linked orthogonal slices: pyqtgraph raster items (no OpenGL), our own camera and our own mouse.
+"""One of three linked orthogonal slices: pyqtgraph raster items (no OpenGL), our own camera and mouse.
 
-Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag sets the
-grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice again.
+Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag
+sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice
+again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LOOKS = {
 
 @dataclass
 class Camera:
-    """What is looked at: in-plane mm at the centre and pixels a mm; `fitted` follows the size of the window."""
+    """What is looked at: in-plane mm at the centre, and pixels a mm; `fitted` follows the window's size."""
 
     x: float = 0.0
     y: float = 0.0
@@ -45,7 +46,9 @@ class Camera:
         """In-plane mm -> pixel in a pane at `rect`."""
         sign = -1 if self.flip_x else 1
         centre = rect.center()
-        return QPointF(centre.x() + sign * (x - self.x) * self.px_per_mm, centre.y() - (y - self.y) * self.px_per_mm)
+        return QPointF(
+            centre.x() + sign * (x - self.x) * self.px_per_mm, centre.y() - (y - self.y) * self.px_per_mm
+        )
 
     def to_plane(self, rect: QRectF, pixel: QPointF) -> tuple[float, float]:
         """Pixel in a pane at `rect` -> in-plane mm."""
@@ -173,7 +176,7 @@ class _Press:
 
 
 class SliceView(QWidget):
-    """One slice of `axis` (0 sagittal, 1 coronal, 2 axial). Places in its signals are in-plane mm: see `scene.to_mm`."""
+    """The slice of `axis` (0 sagittal, 1 coronal, 2 axial). Signals give in-plane mm: see `scene.to_mm`."""
 
     index_requested = Signal(int, int)
     cursor_requested = Signal(int, float, float)
@@ -272,7 +275,9 @@ class SliceView(QWidget):
     def _fit(self, scene: SliceScene) -> None:
         rect, plane = self._rect(0), scene.plane
         sides = [n * step for n, step in zip(plane.shape, plane.spacing, strict=True)]
-        middle = [o + (n - 1) / 2 * d for o, n, d in zip(plane.origin, plane.shape, plane.spacing, strict=True)]
+        middle = [
+            o + (n - 1) / 2 * d for o, n, d in zip(plane.origin, plane.shape, plane.spacing, strict=True)
+        ]
         room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
         self._camera.x, self._camera.y = middle
         self._camera.px_per_mm = min(room[0] / sides[0], room[1] / sides[1])

@@ -1,4 +1,4 @@
-"""The painted part of the timeline: scans to true scale, hatched ends, the cursor, and small frames at their times."""
+"""The painted part of the timeline: scans to true scale, hatched ends, the cursor, small frames."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class TimeAxis(QWidget):
             painter.fillRect(zone, QBrush(QColor(theme.WARNING).darker(230), Qt.BrushStyle.BDiagPattern))
 
     def _paint_words(self, painter: QPainter) -> None:
-        """"extrapolated" at the outer ends, away from the cursor's tag; upright where a zone is narrow."""
+        """ "extrapolated" at the outer ends, away from the cursor's tag; upright where a zone is narrow."""
         width, line = QFontMetricsF(painter.font()).horizontalAdvance(EXTRAPOLATED) + 8, self._line()
         for zone, at_left in zip(self._beyond(), (True, False), strict=True):
             if zone.width() < line:
@@ -275,4 +275,6 @@ def _image(item: Thumbnail, levels: tuple[float, float]) -> QImage:
     low, high = levels
     grey = np.clip((item.data - low) * (255.0 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
     rows = np.ascontiguousarray((grey[::-1] if item.flip_x else grey).T[::-1])
-    return QImage(rows.data, rows.shape[1], rows.shape[0], rows.shape[1], QImage.Format.Format_Grayscale8).copy()
+    return QImage(
+        rows.data, rows.shape[1], rows.shape[0], rows.shape[1], QImage.Format.Format_Grayscale8
+    ).copy()

@@ -1,4 +1,4 @@
-"""Time to true scale: a tick at each scan, a cursor at any real time, play, and a strip of small frames below."""
+"""Time to true scale: a tick at each scan, a cursor at any real time, play, a strip of small frames below."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Timeline(QWidget):
         self._axis = TimeAxis(self)
         self._axis.time_requested.connect(self.time_requested)
         self._play = self._play_button()
-        self._box = QDoubleSpinBox(self, decimals=3, keyboardTracking=False)
+        self._box = QDoubleSpinBox(self, decimals=3)
         self._speed = QDoubleSpinBox(self, decimals=1, minimum=0.5, maximum=120, value=4, singleStep=0.5)
         self._outside = QLabel("", self)
         self._legend = QLabel("", self)
@@ -60,7 +60,9 @@ class Timeline(QWidget):
 
     # --- in
 
-    def set_scans(self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str) -> None:
+    def set_scans(
+        self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str
+    ) -> None:
         """The scans; `roles` are "reference", "seen", "held out" or "excluded"."""
         marks = [ScanMark(*row) for row in zip(map(float, times), names, roles, strict=True)]
         self._marks, self._times = marks, sorted(mark.time for mark in marks)
@@ -225,6 +227,7 @@ class Timeline(QWidget):
         return button
 
     def _lay_out(self) -> None:
+        self._box.setKeyboardTracking(False)
         self._box.setToolTip("Time: any value can be typed")
         self._box.setAccessibleName("Time")
         self._box.valueChanged.connect(self._request)
@@ -251,7 +254,7 @@ def _thumbnail(item: Thumbnail | tuple[float, Picture]) -> Thumbnail:
 
 
 def _icon(playing: bool) -> QIcon:
-    """Two bars or a triangle in the colour of text: a style's own icons are black, unseen on a dark ground."""
+    """Two bars or a triangle in the colour of text: a style's own are black, unseen on a dark ground."""
     pixmap = QPixmap(64, 64)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)

@@ -1,12 +1,13 @@
-"""The 3D canvas: the predicted volume at t, its motion arrows and the user's own layers, drawn by an embedded napari.
+"""The 3D canvas, an embedded napari: the predicted volume at t, its motion arrows, the user's own layers.
 
-Built on demand, never at import: napari takes seconds to load, and software OpenGL seconds a frame. Data stay on the
-axes of the closest-RAS grid (napari's axes 0, 1, 2 are R, A, S, in mm), which napari's default right-handed
-orientation shows unmirrored.
+Built on demand, never at import: napari takes seconds to load, and software OpenGL seconds a frame. Data stay
+on the axes of the closest-RAS grid (napari's axes 0, 1, 2 are R, A, S, in mm), which napari's default
+right-handed orientation shows unmirrored.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from noder_viewer.plane import Floats, to_axes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
     from noder.grid import Grid
 
 GL_RENDERER = 0x1F01
@@ -49,10 +51,12 @@ NO_GL_WORDS = "No OpenGL here, so there is no 3D canvas. The slices and everythi
 UPDATE_MS = 60
 ISO_AT = 0.3
 """Grey value of "Surface" as a part of the window."""
-ARROWS_A_SIDE = 220
+ARROWS_A_SIDE = 130
 """Longest side of the volume in widths of an arrow's shaft."""
 FROM_THE_FRONT = ((0.35, -0.9, -0.3), (0.0, 0.0, 1.0))
 """Directions of looking and of up along R, A, S: from in front, a little from the left and from above."""
+CLOSER = 1.12
+"""napari fits the longest diagonal, which leaves much of the canvas empty."""
 VOLUME, MOTION = "volume at t", "motion"
 
 
@@ -63,7 +67,7 @@ def warm() -> None:
 
 
 def opengl_kind() -> str | None:
-    """How this machine draws OpenGL: "hardware", "software", or None where it cannot. Needs a QApplication."""
+    """How OpenGL is drawn here: "hardware", "software" or, without it, None. Needs a QApplication."""
     if QGuiApplication.platformName() in {"offscreen", "minimal"}:
         return None  # contexts may be had there, but canvases stay blank
     surface, context = QOffscreenSurface(), QOpenGLContext()
@@ -97,7 +101,7 @@ class VolumeView(QWidget):
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
         self._rendering = QComboBox(self)
-        self._show_arrows = QCheckBox("arrows", self, checked=True)
+        self._show_arrows = QCheckBox("arrows", self)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._placeholder())
         self._stack.addWidget(self._page())
@@ -116,7 +120,7 @@ class VolumeView(QWidget):
         return self._qt_viewer is not None
 
     def prepare(self, force: bool = False) -> None:
-        """Decide what stands here: build with hardware OpenGL (or `force`), else say why not, with a button if slow."""
+        """Build with hardware OpenGL (or `force`); else say why not, with a button where it is only slow."""
         kind = opengl_kind()
         self._button.setVisible(kind == "software")
         if kind is None:
@@ -135,7 +139,7 @@ class VolumeView(QWidget):
             return
         try:
             self._build()
-        except Exception as error:  # noqa: BLE001 - napari, vispy and the driver fail in many ways; the rest must go on
+        except Exception as error:  # noqa: BLE001 - napari, vispy and drivers fail in many ways; the rest goes on
             self.close_viewer()
             self._button.setVisible(False)
             self.set_message(f"The 3D view could not be opened: {error}. Everything else works without it.")
@@ -174,7 +178,7 @@ class VolumeView(QWidget):
         self._words.setText(text)
 
     def add_paths(self, paths: Sequence[str | Path]) -> None:
-        """Open the user's own files as further layers: images where they lie in RAS mm, the rest by napari's readers.
+        """Open the user's own files as layers: images where they lie in RAS mm, the rest by napari's readers.
 
         Raises InputError for a damaged image, and what napari's readers raise.
         """
@@ -190,7 +194,8 @@ class VolumeView(QWidget):
         """Look from the front, the whole volume in sight."""
         if self.viewer is not None:
             self.viewer.scene.camera.set_view_direction(*FROM_THE_FRONT)
-            self.viewer.fit_to_view(margin=0.1)
+            self.viewer.fit_to_view()
+            self.viewer.scene.camera.zoom *= CLOSER
 
     def close_viewer(self) -> None:
         """Take napari down again; call it before the application goes."""
@@ -213,7 +218,8 @@ class VolumeView(QWidget):
 
         self.viewer = ViewerModel(ndisplay=3)
         self.viewer.scene.camera.orientation = ("towards", "down", "right")
-        self.viewer.canvas.overlays.axes.visible = True
+        axes = self.viewer.canvas.overlays.axes
+        axes.visible, axes.box = True, False
         self._qt_viewer = QtViewer(self.viewer)
         # a file dropped here is meant for the window, as everywhere else; napari would ask for a reader
         for widget in (self._qt_viewer, *self._qt_viewer.findChildren(QWidget)):
@@ -277,7 +283,12 @@ class VolumeView(QWidget):
         if layer is None:
             width = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True)) / ARROWS_A_SIDE
             self._viewer().add_vectors(
-                data, name=MOTION, edge_width=width, edge_color="#ffb000", vector_style="arrow", blending="translucent"
+                data,
+                name=MOTION,
+                edge_width=width,
+                edge_color="#ffb000",
+                vector_style="arrow",
+                blending="translucent",
             )
         else:
             layer.data = data
@@ -290,9 +301,18 @@ class VolumeView(QWidget):
         affine = image.grid.affine.copy()
         if self._volume is not None:
             affine[:3] = to_axes(self._volume[1], affine[:3].T).T
-        self._viewer().add_image(
-            image.numpy(), name=path.name, affine=affine, blending="additive", colormap="cyan", rendering="mip"
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Non-orthogonal slicing"
+            )  # true of 2D slices, of which there are none here
+            self._viewer().add_image(
+                image.numpy(),
+                name=path.name,
+                affine=affine,
+                blending="additive",
+                colormap="cyan",
+                rendering="mip",
+            )
 
     def _remove_own_layers(self) -> None:
         for name in (VOLUME, MOTION):
@@ -303,7 +323,7 @@ class VolumeView(QWidget):
     def _layer(self, name: str) -> Any:
         """Our own layer of this name, or None."""
         viewer = self._viewer()
-        return viewer.layers[name] if name in viewer.layers else None
+        return next((layer for layer in viewer.layers if layer.name == name), None)
 
     def _viewer(self) -> ViewerModel:
         if self.viewer is None:
@@ -332,6 +352,7 @@ class VolumeView(QWidget):
         self._rendering.addItems(list(RENDERINGS))
         self._rendering.setToolTip("How the volume is drawn")
         self._rendering.currentTextChanged.connect(self._set_rendering)
+        self._show_arrows.setChecked(True)
         self._show_arrows.toggled.connect(self._update_later)
         reset = QPushButton("Reset", page)
         reset.setToolTip("Look from the front again")

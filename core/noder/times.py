@@ -225,20 +225,27 @@ def times_in_columns(rows: Sequence[tuple[Path, Row]], patterns: Sequence[str]) 
 
 def _column_timing(rows: Sequence[tuple[Path, Row]], column: str, texts: list[str]) -> Timing:
     sources = tuple(f"{path.name}, column {column}" for path, _ in rows)
-    if (
-        "acq_time" not in column
-        and "date" not in column
-        and all(as_float(text) is not None for text in texts)
-    ):
-        times = tuple(finite_number(text, s) for text, s in zip(texts, sources, strict=True))
-        return Timing(times, _column_unit(rows[0][0], column), sources)
+    if not _holds_dates(column, texts):
+        values = [
+            finite_number(text, f"{path}, column {column}")
+            for (path, _), text in zip(rows, texts, strict=True)
+        ]
+        return Timing(tuple(values), _column_unit(rows[0][0], column), sources)
     moments = [as_moment(text) for text in texts]
     for moment, text, (path, _) in zip(moments, texts, rows, strict=True):
         if moment is None:
             raise InputError(
-                f"{path}, column {column}: '{text}' is not a time. Mend it, or give the times yourself."
+                f"{path}, column {column}: '{text}' is not a date. Mend it, or give the times yourself."
             )
     return since_first([m for m in moments if m is not None], sources)
+
+
+def _holds_dates(column: str, texts: Sequence[str]) -> bool:
+    """By its name, or because it holds no plain number (20120405 is a date)."""
+    dated = "acq_time" in column or "date" in column
+    return dated or (
+        all(re.fullmatch(r"\d{8}", t) or as_float(t) is None for t in texts) and any(map(as_moment, texts))
+    )
 
 
 def _column_unit(table: Path, column: str) -> str:

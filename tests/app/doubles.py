@@ -17,7 +17,7 @@ from noder_viewer.session import OverlaySettings
 
 @dataclass(eq=False)
 class GrowingTrajectory:
-    """Tissue grows about `centre` by `rate` a unit of time: a particle at p comes to centre + (1 + rate t)(p - centre)."""
+    """Tissue grows about `centre` by `rate` a unit of time: p comes to centre + (1 + rate t)(p - centre)."""
 
     grid: Grid
     volume: Tensor
@@ -74,7 +74,9 @@ class ArrayImage:
         return torch.from_numpy(self.array)[None]
 
 
-def ras_grid(shape: tuple[int, int, int] = (40, 50, 30), spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> Grid:
+def ras_grid(
+    shape: tuple[int, int, int] = (40, 50, 30), spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)
+) -> Grid:
     """An axis-aligned grid centred on 0 mm."""
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
@@ -106,7 +108,9 @@ def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
     """The fields of a Session with a series of three scans and a growing trajectory."""
     grid = grid or ras_grid()
     data = phantom(grid)
-    scans = tuple(SimpleNamespace(image=ArrayImage(data + k, grid, f"scan_{k}.nii"), time=float(k)) for k in range(3))
+    scans = tuple(
+        SimpleNamespace(image=ArrayImage(data + k, grid, f"scan_{k}.nii"), time=float(k)) for k in range(3)
+    )
     series = SimpleNamespace(scans=scans, unit="years", grid=grid, times=[0.0, 1.0, 2.0])
     centre = tuple(grid.to_mm((np.array(grid.shape) - 1) / 2).tolist())
     fields: dict[str, Any] = {

@@ -58,7 +58,7 @@ FACTS: dict[str, tuple[int, tuple[int, int, int], str, str, float, float]] = {
     "nibabel/anatomical.nii": (1, (33, 41, 25), "LAS", "int16", -610, 30393),
     "nibabel/reoriented_anat_moved.nii": (1, (21, 26, 22), "RAS", "float32", 0, 21199.936),
     "nibabel/standard.nii.gz": (1, (4, 5, 7), "RAS", "uint8", 0, 255),
-    "nibabel/test.mgz": (2, (3, 4, 5), "SAR", "float32", -1.7049814, 2.2577195),
+    "nibabel/test.mgz": (2, (3, 4, 5), "SAR", "float32", -1.7049814, 2.4723177),
     "niivue/low_res.nii.gz": (1, (7, 5, 3), "RAS", "uint8", 0, 1),
     "niivue/minimal.nii.gz": (1, (64, 64, 10), "LAS", "uint8", 0, 63),
     "niivue/hippolr.nii.gz": (1, (91, 109, 91), "LAS", "float32", 0, 9),
@@ -70,7 +70,7 @@ FACTS: dict[str, tuple[int, tuple[int, int, int], str, str, float, float]] = {
 
 @pytest.mark.parametrize("name", FACTS)
 def test_odd_files_open_with_their_known_facts(name: str) -> None:
-    n_volumes, shape, orientation, dtype, _, _ = FACTS[name]
+    n_volumes, shape, orientation, dtype, low, high = FACTS[name]
     path = DATA / name
     assert volumes_in(path) == n_volumes
     image = Image.open(path, 0 if n_volumes > 1 else None)
@@ -78,6 +78,7 @@ def test_odd_files_open_with_their_known_facts(name: str) -> None:
     assert image.dtype.name == dtype
     assert image.grid.orientation == "RAS"
     assert image.numpy().shape == image.grid.shape
+    assert (image.numpy().min(), image.numpy().max()) == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("name", [n for n in FACTS if not n.endswith((".mgz", ".mha", ".img"))])
@@ -111,7 +112,7 @@ def test_slope_and_intercept_apply_to_compressed_files_too(tmp_path: Path) -> No
 
 def test_slope_zero_means_no_scaling_and_is_noted() -> None:
     image = Image.open(DATA / "niivue/avg152T1_RL_nifti.nii.gz")
-    assert image.numpy().max() == 254
+    assert image.numpy().max() == 255
     assert any("scl_slope is 0" in note for note in image.notes)
 
 
@@ -288,6 +289,8 @@ def test_no_voxels_and_no_voxel_size_are_refused(tmp_path: Path) -> None:
     struct.pack_into(">3f", data, 30, 1, 0, 1)
     (tmp_path / "flat.mgh").write_bytes(data)
     assert "voxels without a size" in message(tmp_path / "flat.mgh")
+    huge = nifti(tmp_path / "huge.nii", ramp(), srow_x=[1e30, 0, 0, 0], sform_code=1, qform_code=0)
+    assert "sform of the header is unusable" in Image.open(huge).notes[0]
     zero = Image.open(nifti(tmp_path / "zero.nii", ramp(), pixdim=[1, 2, 0, 2, 0, 0, 0, 0], sform_code=0))
     assert zero.grid.spacing == (2, 1, 2)
     assert any("voxel sizes of 0" in note for note in zero.notes)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from noder.errors import InputError
 from noder.formats.itk import read_itk
 from noder.formats.nifti import pair_partner, read_mgh, read_nifti
@@ -57,7 +59,10 @@ def open_volume_file(path: Path | str) -> VolumeFile:
     known = _open_files.get(key)
     if known is None:
         try:
-            known = _open_files[key] = _reader_of(path)(path)
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # a damaged header is a sentence, not a warning
+                known = _open_files[key] = _reader_of(path)(path)
         except OSError as fault:
             raise InputError(f"{path} cannot be read ({fault.strerror or fault}): check the file.") from fault
     return known

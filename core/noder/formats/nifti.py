@@ -24,6 +24,7 @@ from noder.formats.volume_file import (
     Volumes,
     damaged,
     grid_of,
+    is_sane,
     require_numbers,
     spatial_shape,
 )
@@ -136,10 +137,9 @@ def _usable(header: Any, name: str) -> Matrix | None:
         return None
     try:
         affine = np.asarray(header.get_sform() if name == "sform" else header.get_qform(), dtype=np.float64)
-        Grid((1, 1, 1), affine)
     except (ValueError, HeaderDataError):
         return None
-    return affine
+    return affine if is_sane(affine) else None
 
 
 def _disagreement(shape: tuple[int, ...], sform: Matrix, qform: Matrix) -> list[str]:

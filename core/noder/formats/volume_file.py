@@ -24,6 +24,7 @@ Volumes = Callable[[int], NDArray[Any]]
 FAULTS = (OSError, EOFError, zlib.error, ValueError, KeyError, OverflowError, MemoryError)
 """What gzip and numpy raise on damaged files."""
 
+_FAR_MM = 1e7
 _FIELD_INTENTS = (1005, 1006, 1007, *range(2006, 2020))  # NIfTI matrices and vectors, FSL warps
 
 
@@ -103,14 +104,22 @@ def spatial_shape(path: Path, shape: tuple[int, ...], intent: int = 0) -> tuple[
 
 
 def grid_of(path: Path, shape: Triple, affine: Matrix) -> tuple[Grid, list[str]]:
-    """The stored grid, and notes on it. Raises InputError for a singular affine."""
-    try:
-        grid = Grid(shape, affine)
-    except ValueError as fault:
-        raise InputError(
-            f"{path} has voxels without a size (its affine is singular): mend its header."
-        ) from fault
+    """The stored grid, and notes on it. Raises InputError for an affine that cannot be meant."""
+    if not is_sane(affine):
+        raise InputError(f"{path} has voxels without a size, or with an absurd one: mend its header.")
+    grid = Grid(shape, affine)
     return grid, ["the axes are not at right angles (sheared affine)"] if grid.is_sheared else []
+
+
+def is_sane(affine: Matrix) -> bool:
+    """Whether an affine is invertible and its millimetres are not astronomical."""
+    if not (np.abs(affine) < _FAR_MM).all():
+        return False
+    try:
+        Grid((1, 1, 1), affine)
+    except ValueError:
+        return False
+    return True
 
 
 def require_numbers(path: Path, dtype: np.dtype[Any]) -> None:

@@ -60,7 +60,7 @@ class NoderSettings:
         default=60, metadata={"label": "Iterations at full size", "unit": "", "range": (0, 2000),
                               "help": "Iterations on the images as they are"})  # fmt: skip
     time_steps: int = field(
-        default=6, metadata={"label": "ODE steps over the span", "unit": "", "range": (2, 100),
+        default=4, metadata={"label": "ODE steps over the span", "unit": "", "range": (2, 100),
                              "help": "Runge-Kutta steps from the first to the last scan"})  # fmt: skip
 
 

@@ -1,0 +1,65 @@
+"""The state of the window."""
+
+import dataclasses
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from noder_viewer.session import OverlaySettings, Session
+
+
+def test_a_change_is_told_once_and_no_change_never():
+    told = []
+    session = Session()
+    session.events.time.connect(lambda new, old: told.append((new, old)))
+    session.time = 2.0
+    session.time = 2.0
+    assert told == [(2.0, 0.0)]
+
+
+def test_overlays_change_as_a_whole():
+    told = []
+    session = Session()
+    session.events.overlays.connect(told.append)
+    session.overlays = dataclasses.replace(session.overlays, jacobian=True)
+    session.overlays = OverlaySettings(jacobian=True)
+    assert told == [OverlaySettings(jacobian=True)]
+
+
+def test_the_preview_is_shown_before_the_result():
+    session = Session(result=SimpleNamespace(trajectory="fitted"))
+    assert session.trajectory == "fitted"
+    session.preview = "preview"
+    assert session.trajectory == "preview"
+
+
+def test_roles():
+    series = SimpleNamespace(times=[0.0, 1.0, 2.0, 3.0])
+    session = Session(series=series, hold_out=frozenset({1}), exclude=frozenset({3}))
+    assert session.roles() == ("reference", "held out", "seen", "excluded")
+    assert Session().roles() == ()
+
+
+@pytest.mark.parametrize(
+    ("activity", "fitting"), [("", False), ("opening", False), ("fitting", True), ("stopping", True)]
+)
+def test_a_fit_runs_until_it_has_stopped(activity, fitting):
+    assert Session(activity=activity).is_fitting is fitting
+
+
+def test_a_snapshot_brings_the_series_back():
+    session = Session(series="a", result="fit of a", hold_out=frozenset({1}), time=3.0, radiological=True)
+    kept = session.snapshot()
+    session.series, session.result, session.hold_out, session.time = "b", None, frozenset(), 0.0
+    session.radiological = False
+    session.restore(kept)
+    assert (session.series, session.result, session.hold_out, session.time) == ("a", "fit of a", {1}, 3.0)
+    assert session.radiological is False  # a choice of the user's, not of the series
+
+
+def test_neither_qt_nor_torch_is_needed():
+    code = "import sys, noder_viewer.session; print(sorted({'torch', 'PySide6'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
