@@ -1,6 +1,6 @@
-"""Does the window stay alive while a real fit runs? Intervals of a 16 ms timer: median, 95th percentile, longest.
+"""Does the window stay alive while a real fit runs? Intervals of a 16 ms timer in it.
 
-Run it on a display or under Xvfb: xvfb-run -a python bench/bench_responsive.py [--seconds 30] [--preset balanced]
+On a display or under Xvfb: xvfb-run -a python bench/bench_responsive.py [--seconds 30] [--preset balanced]
 """
 
 from __future__ import annotations
@@ -94,8 +94,13 @@ def main() -> None:
         window.close()
     gaps = np.diff(bench.ticks) * 1000
     on_time = np.mean(gaps < LIMIT_MS) * 100
-    print(f"{len(gaps)} intervals of a {INTERVAL_MS} ms timer while fitting ({chosen.preset}), {bench.previews} previews")
-    print(f"median {np.median(gaps):.1f} ms, p95 {np.percentile(gaps, 95):.1f} ms, longest {gaps.max():.0f} ms")
+    print(
+        f"{len(gaps)} intervals of a {INTERVAL_MS} ms timer while fitting ({chosen.preset}), "
+        f"{bench.previews} previews"
+    )
+    print(
+        f"median {np.median(gaps):.1f} ms, p95 {np.percentile(gaps, 95):.1f} ms, longest {gaps.max():.0f} ms"
+    )
     print(f"{on_time:.1f} % under {LIMIT_MS:.0f} ms")
     if bench.stopped_after is not None:
         print(f"Stop was answered after {bench.stopped_after:.2f} s")

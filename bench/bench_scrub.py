@@ -1,7 +1,7 @@
-"""How fast does the window scrub? A time step of the three visible slices, and a slice step with both overlays.
+"""How fast does the window scrub? A time step of the three visible slices, and a slice step.
 
-Each step is timed from the change of the session until everything is drawn, prediction decoded. Run it on a display
-or under Xvfb: xvfb-run -a python bench/bench_scrub.py
+Each step is timed from the change of the session until everything is drawn, prediction decoded.
+On a display or under Xvfb: xvfb-run -a python bench/bench_scrub.py
 """
 
 from __future__ import annotations

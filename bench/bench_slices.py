@@ -91,7 +91,6 @@ def measure(
         move(step)
         for view in views:
             view.set_scene(slice_scene(state, view.axis))
-            view.repaint()
         application.processEvents()
         seconds.append(time.perf_counter() - began)
     return seconds[2:]
@@ -143,7 +142,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--size", type=int, nargs=3, default=(182, 218, 182))
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     return parser.parse_args()
 
 

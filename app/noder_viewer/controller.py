@@ -5,6 +5,7 @@ Opening, fitting and exporting have a file each, and so have the menu actions (`
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import cast
 
@@ -44,9 +45,11 @@ class Controller(QObject):
         self._is_down = False
         self._warm_up = Latest(self)
         self._warm_up.done.connect(self._on_warm)
+        self._suggested_scale = session.overlays.quiver_scale
         self._connect_window()
         self._connect_panels()
         self._connect_pictures()
+        session.events.result.connect(self._scale_arrows)
         window.set_recent(settings.recent())
         if (layout := settings.layout()) is not None:
             window.restoreGeometry(layout[0])
@@ -180,6 +183,16 @@ class Controller(QObject):
     def _on_problem(self, problem: object) -> None:
         self.window.banner.set_message(str(problem))
 
+    def _scale_arrows(self) -> None:
+        """Make short motions visible, unless the user has chosen a scale."""
+        from noder_viewer.overlays import suggested_quiver_scale
+
+        overlays, trajectory = self.session.overlays, self.session.trajectory
+        if trajectory is None or overlays.quiver_scale != self._suggested_scale:
+            return
+        self._suggested_scale = suggested_quiver_scale(trajectory, overlays.quiver_spacing_mm)
+        self.session.overlays = dataclasses.replace(overlays, quiver_scale=self._suggested_scale)
+
     def _clear_recent(self) -> None:
         self.settings.clear_recent()
         self.window.set_recent([])
@@ -193,6 +206,7 @@ class Controller(QObject):
     def _set_cursor(self, axis: int, x_mm: float, y_mm: float) -> None:
         from noder_viewer.scene import to_mm
 
+        self.presenter.refresh()  # so that the place is read on the slice that is meant, not on the one before
         scene = self.presenter.scenes.get(axis)
         if scene is not None:
             self.session.cursor_mm = to_mm(scene, x_mm, y_mm)

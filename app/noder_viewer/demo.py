@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -14,13 +15,12 @@ from noder_viewer.export_dialog import ExportRequest
 from noder_viewer.exporting import grab_png
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
-from noder_viewer.session import OverlaySettings
 
 HOLD_OUT = frozenset({1, 3, 5, 7, 9})
 SHOWN_AT = 0.75
 """Where in the span of the scans the demo stops: the heart has contracted well by then."""
 EXPORT_TIMES = 5
-SETTLE_MS = 1500
+SETTLE_MS = 3000
 """Time for canvases to draw what they were given: OpenGL canvases come up some frames late."""
 
 
@@ -57,7 +57,7 @@ class Demo(QObject):
         self._say("Fitted; drawing")
         session = self._controller.session
         first, last = session.times[0], session.times[-1]
-        session.overlays = OverlaySettings(jacobian=True, quiver=True)
+        session.overlays = dataclasses.replace(session.overlays, jacobian=True, quiver=True)
         session.time = first + SHOWN_AT * (last - first)
         self._controller.window.volume.prepare(force=True)
         if not self._controller.window.volume.is_built:

@@ -16,7 +16,6 @@ from noder_viewer.session import Session
 
 if TYPE_CHECKING:
     from noder.fit import FitResult
-
     from noder.trajectory import Trajectory
 
 CLOSE_WAIT_MS = 5000
@@ -34,6 +33,7 @@ class Fitting(QObject):
         super().__init__(parent)
         self._window, self._session, self._presenter = window, session, presenter
         self._thread: FitThread | None = None
+        self._carry_before = session.carry
         presenter.preview_decoded.connect(self._on_preview)
 
     @property
@@ -50,6 +50,9 @@ class Fitting(QObject):
         self._session.progress = None
         self._session.activity = "fitting"
         self._session.status = "Fitting"
+        # A preview carried from the neighbours would show a seen scan as it is, whatever the fit has found so
+        # far; and it would need their inverse maps, which cost more than the steps between two previews.
+        self._carry_before, self._session.carry = self._session.carry, "first"
         self._thread = FitThread(partial(make_steps, dataclasses.replace(self._session), choice), self)
         self._thread.progressed.connect(self._on_progress)
         self._thread.finished_with.connect(self._on_result)
@@ -90,17 +93,20 @@ class Fitting(QObject):
         self._presenter.show_curves(result.history)
         self._session.saved_in = None
         self._session.result = result
-        self._session.preview = None
-        self._session.activity = ""
+        self._leave()
         self._session.status = "The fit was stopped; what it had is shown" if result.stopped else "Fitted"
         self.fitted.emit()
 
     def _on_failed(self, error: object) -> None:
         self._presenter.drop_previews()
-        self._session.preview = None
-        self._session.activity = ""
+        self._leave()
         self._session.status = "The fit failed"
         self.failed.emit(str(error))
+
+    def _leave(self) -> None:
+        self._session.preview = None
+        self._session.carry = self._carry_before
+        self._session.activity = ""
 
     def _on_finished(self) -> None:
         thread, self._thread = self._thread, None

@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from noder.atomic import output_errors
-
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
-
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
     from noder_viewer.session import Session
@@ -129,6 +126,8 @@ class Export:
         if self.names and self.result is not None:
             paths += self._volumes(self.result, task)
         if self.picture is not None:
+            from noder.atomic import output_errors
+
             with output_errors(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             paths.append(write_picture(self.folder / "view.png", self.picture))
@@ -242,6 +241,8 @@ def saved_fit_folder(paths: list[Path]) -> Path | None:
 
 def write_picture(path: Path, png: bytes) -> Path:
     """Write PNG bytes under `path` at once; returns `path`. Raises OutputError."""
+    from noder.atomic import output_errors
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with output_errors(path):
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -22,6 +24,7 @@ from noder_viewer.words import outcome, progress_words, scan_labels, summary, ti
 if TYPE_CHECKING:
     from noder.fit import FitProgress
     from noder.trajectory import Trajectory
+    from noder_viewer.frames import VolumeScene
     from noder_viewer.scene import SliceScene
 
 _AFFECTS: dict[str, tuple[str, ...]] = {
@@ -62,6 +65,8 @@ class Presenter(QObject):
         self._window, self._session = window, session
         self.scenes: dict[int, SliceScene | None] = {}
         self._dirty: set[str] = set()
+        self._is_down = False
+        self._decoders = ThreadPoolExecutor(len(AXES) - 1, thread_name_prefix="slices")
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
@@ -83,6 +88,8 @@ class Presenter(QObject):
 
     def mark(self, *parts: str) -> None:
         """Show these parts at the next turn of the event loop."""
+        if self._is_down:
+            return
         self._dirty.update(parts)
         if not self._turn.isActive():
             self._turn.start()
@@ -146,9 +153,12 @@ class Presenter(QObject):
         self._previews.cancel()
 
     def shut_down(self) -> None:
-        """Stop timers and threads."""
+        """Stop timers and threads; nothing is shown any more."""
+        self._is_down = True
+        self._dirty.clear()
         self._turn.stop()
         self._still.stop()
+        self._decoders.shutdown(cancel_futures=True)
         for lane in (self._thumbnails, self._volume, self._previews):
             lane.shut_down()
 
@@ -192,9 +202,11 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
-        for axis in AXES:
-            self.scenes[axis] = slice_scene(self._session, axis)
-            self._window.slices[axis].set_scene(self.scenes[axis])
+        # decoded side by side: torch lets go of the interpreter, so two cores halve the wait for a time step
+        scenes = self._decoders.map(partial(slice_scene, self._session), AXES)
+        for axis, scene in zip(AXES, scenes, strict=True):
+            self.scenes[axis] = scene
+            self._window.slices[axis].set_scene(scene)
         self.read_cursor()
 
     def _show_levels(self) -> None:
@@ -251,9 +263,8 @@ class Presenter(QObject):
             self._window.timeline.set_thumbnails(frames)
 
     def _on_volume(self, scene: object) -> None:
-        if scene is not None:
-            self._window.volume.set_scene(scene)
-            self.volume_shown.emit()
+        self._window.volume.set_scene(cast("VolumeScene | None", scene))
+        self.volume_shown.emit()
 
     def _on_preview(self, trajectory: object) -> None:
         self.preview_decoded.emit(trajectory)

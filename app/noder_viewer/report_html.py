@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MUTED = "#8b919e"
 _SHOWN = ("neighbours", "first", "blend")
 """More columns than these do not fit beside the pictures; the exported table has them all."""
+_TABLE = "<table cellspacing='0' cellpadding='2' width='100%' style='white-space:nowrap'>"
 _ROLES = {"reference": "ref", "held out": "held"}
 _METRICS = (("nrmse_mask", "NRMSE"), ("ssim_mask", "SSIM"))
 
@@ -39,7 +40,7 @@ def _scores(report: Report, key: str, title: str) -> str:
         rows.append("<tr>" + "".join(map(_cell, ["", "", "mean", *means])) + "</tr>")
     where = html.escape(report.mask)
     caption = f"<p><b>{title}</b> <span style='color:{MUTED}'>in the mask: {where}</span></p>"
-    return f"{caption}<table cellspacing='0' cellpadding='2' width='100%' style='white-space:nowrap'><tr>{head}</tr>{''.join(rows)}</table>"
+    return f"{caption}{_TABLE}<tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
@@ -57,7 +58,11 @@ def _predictors(report: Report) -> list[str]:
 def _legend(report: Report) -> str:
     from noder.evaluate import PREDICTORS
 
-    lines = [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
+    lines = [
+        f"<b>{name}</b>: {html.escape(PREDICTORS[name])}"
+        for name in _predictors(report)
+        if name in PREDICTORS
+    ]
     return f"<p style='color:{MUTED}'>{'<br>'.join(lines)}</p>" if lines else ""
 
 

@@ -27,6 +27,7 @@ from noder_viewer import theme
 UNITS = ("index", "ms", "s", "days", "weeks", "months", "years")
 NUMBER, NAME, TIME, INCLUDE, HOLD_OUT, SOURCE = range(6)
 _HEADERS = ("#", "Scan", "Time", "Use", "Hold out", "From")
+_CHANGES = Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable
 _TIPS = (
     "Position in the series, counted from 0",
     "File, and volume of a 4D file",
@@ -62,7 +63,7 @@ class SeriesPanel(QWidget):
         super().__init__(parent)
         self._rows: list[ScanRow] = []
         self._mask: Path | None = None
-        self._loading = False
+        self._loading = self._locked = False
         self.summary = QLabel("No series")
         self.summary.setWordWrap(True)
         self.summary.setProperty("muted", True)
@@ -91,18 +92,13 @@ class SeriesPanel(QWidget):
 
     def set_rows(self, rows: list[ScanRow], unit: str, summary: str = "") -> None:
         """Show `rows`; `summary` is one line on size and spacing."""
-        self._loading = True
         self._rows = rows
         self.summary.setText(
             summary if rows else "Drop scans on the window, or open them from the File menu."
         )
         self.unit.setCurrentText(unit)
-        self.table.setRowCount(len(rows))
-        for position, row in enumerate(rows):
-            for column, item in enumerate(_items(position, row)):
-                self.table.setItem(position, column, item)
+        self._fill()
         self.setEnabled(bool(rows))
-        self._loading = False
 
     def set_mask(self, path: Path | None) -> None:
         """Show the mask in use."""
@@ -115,11 +111,19 @@ class SeriesPanel(QWidget):
         """While a fit runs nothing that it depends on may change."""
         for widget in (self.unit, self.use_mask, self.browse_mask):
             widget.setEnabled(not locked)
-        triggers = QAbstractItemView.EditTrigger
-        self.table.setEditTriggers(
-            triggers.NoEditTriggers if locked else triggers.DoubleClicked | triggers.EditKeyPressed
-        )
-        self._locked = locked
+        if locked != self._locked:
+            self._locked = locked
+            self._fill()
+
+    def _fill(self) -> None:
+        self._loading = True
+        self.table.setRowCount(len(self._rows))
+        for position, row in enumerate(self._rows):
+            for column, item in enumerate(_items(position, row)):
+                if self._locked:
+                    item.setFlags(item.flags() & ~_CHANGES)
+                self.table.setItem(position, column, item)
+        self._loading = False
 
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, len(_HEADERS))
@@ -188,7 +192,8 @@ class SeriesPanel(QWidget):
         self.times_requested.emit(texts, self.unit.currentText().strip())
 
     def _checked(self, column: int, state: Qt.CheckState) -> frozenset[int]:
-        items = ((row, self.table.item(row, column)) for row in range(self.table.rowCount()))
+        """Rows in that state; the reference in row 0 has no boxes."""
+        items = ((row, self.table.item(row, column)) for row in range(1, self.table.rowCount()))
         return frozenset(row for row, item in items if item is not None and item.checkState() == state)
 
 

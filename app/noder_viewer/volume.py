@@ -204,6 +204,7 @@ class VolumeView(QWidget):
         self._stack.setCurrentIndex(0)
         if qt_viewer is not None:
             self._canvas_place.removeWidget(qt_viewer)
+            qt_viewer.setParent(None)  # else its Python half lives on with ours
             qt_viewer.close()  # deletes itself
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -321,9 +322,9 @@ class VolumeView(QWidget):
                 self._viewer().layers.remove(layer)
 
     def _layer(self, name: str) -> Any:
-        """Our own layer of this name, or None."""
-        viewer = self._viewer()
-        return next((layer for layer in viewer.layers if layer.name == name), None)
+        """The layer of this name, or None."""
+        layers = () if self.viewer is None else self.viewer.layers
+        return next((layer for layer in layers if layer.name == name), None)
 
     def _viewer(self) -> ViewerModel:
         if self.viewer is None:
@@ -331,7 +332,7 @@ class VolumeView(QWidget):
         return self.viewer
 
     def _set_rendering(self, name: str) -> None:
-        layer = None if self.viewer is None else self._layer(VOLUME)
+        layer = self._layer(VOLUME)
         if layer is not None:
             layer.rendering = RENDERINGS[name]
 

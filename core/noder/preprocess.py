@@ -22,7 +22,7 @@ Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _SMOOTHING_VOXELS = 2.0
-_MARGIN_VOXELS = 2
+_MARGIN_VOXELS = 5
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ def standardised(volume: Volume, mask: Mask) -> Tensor:
 
 
 def foreground(volumes: Sequence[Volume], grid: Grid) -> Mask:
-    """(I,J,K): where the mean of the scans is not background, with a margin of two voxels of the finest axis.
+    """(I,J,K): where the mean of the scans is not background, with a margin of five voxels of the finest axis.
 
-    The threshold is half of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its motion,
+    The threshold is a third of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its motion,
     while some air costs little.
     """
     mean: Volume = np.mean(np.stack(volumes), axis=0, dtype=np.float32) if len(volumes) > 1 else volumes[0]
-    darkest = float(np.percentile(mean, 0.5))
-    if float(mean.max()) <= darkest:
+    smooth = ndimage.gaussian_filter(mean, [_SMOOTHING_VOXELS * min(grid.spacing) / h for h in grid.spacing])
+    darkest = float(np.percentile(smooth, 0.5))
+    if float(smooth.max()) <= darkest:
         return np.ones(mean.shape, dtype=bool)
-    voxels = [min(grid.spacing) / h for h in grid.spacing]
-    smooth = ndimage.gaussian_filter(mean, [_SMOOTHING_VOXELS * v for v in voxels])
-    mask = smooth > darkest + (threshold_otsu(mean) - darkest) / 2
-    distance = ndimage.distance_transform_edt(~mask, sampling=grid.spacing) if mask.any() else None
-    return np.ones(mean.shape, dtype=bool) if distance is None else distance <= _MARGIN_VOXELS * min(grid.spacing)
+    bright = smooth > darkest + (float(threshold_otsu(smooth)) - darkest) / 3
+    distance = ndimage.distance_transform_edt(~bright, sampling=grid.spacing)
+    mask: Mask = distance <= _MARGIN_VOXELS * min(grid.spacing)
+    return mask
 
 
 def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:

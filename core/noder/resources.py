@@ -7,7 +7,7 @@ from noder.errors import NoderError
 
 
 def find_resource(package: Path, name: str) -> Path:
-    """Path of the shipped file `name` ("samples/pig_cine/cine.nii.gz") of the package in the folder `package`.
+    """Path of a shipped file, such as "icons/noder-viewer.png", of the package in the folder `package`.
 
     Raises NoderError where the installation lacks it.
     """

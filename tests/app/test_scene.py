@@ -8,15 +8,15 @@ import doubles
 import numpy as np
 import pytest
 import torch
+
+from noder.grid import Grid
+from noder.image import Image
+from noder.series import ImageSeries
 from noder_viewer.frames import default_window, thumbnail, thumbnail_times, volume_scene
 from noder_viewer.plane import Plane
 from noder_viewer.recent import Recent
 from noder_viewer.scene import cursor_at_index, read_out, slice_scene, to_mm
 from noder_viewer.session import OverlaySettings, Session
-
-from noder.grid import Grid
-from noder.image import Image
-from noder.series import ImageSeries
 
 
 @pytest.mark.parametrize("grid", [doubles.ras_grid(), doubles.oblique_grid()])

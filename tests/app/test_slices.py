@@ -1,27 +1,28 @@
 """What is seen on a slice view and what the mouse asks for: orientation, places, steps."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import doubles
 import numpy as np
 import pytest
-from noder_viewer import slice_paint
-from noder_viewer.colormaps import ARROW, FOLD
-from noder_viewer.scene import cursor_at_index, slice_scene, to_mm
-from noder_viewer.session import OverlaySettings
-from noder_viewer.slices import SliceView
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-BRIGHT = (30, 37, 20)
+from noder_viewer import slice_paint
+from noder_viewer.colormaps import ARROW, FOLD
+from noder_viewer.scene import cursor_at_index, slice_scene, to_mm
+from noder_viewer.session import OverlaySettings
+from noder_viewer.slices import SliceView
+
+NO_KEYS = Qt.KeyboardModifier.NoModifier
+BRIGHT = (28, 37, 20)
 """A voxel in the phantom's block: to the patient's right, front and top of the middle."""
 
 
 @pytest.fixture
-def make(qtbot: Any) -> Iterator[Any]:
+def make(qtbot: Any) -> Any:
     def view_of(axis: int, session: Any, size: tuple[int, int] = (520, 460)) -> SliceView:
         view = SliceView(axis)
         qtbot.addWidget(view)
@@ -31,7 +32,7 @@ def make(qtbot: Any) -> Iterator[Any]:
         QApplication.processEvents()
         return view
 
-    yield view_of
+    return view_of
 
 
 def at_bright(**changes: Any) -> Any:
@@ -62,10 +63,17 @@ def viewport(view: SliceView) -> QWidget:
     return view._canvas.viewport()
 
 
-def wheel(view: SliceView, angle: int, where: QPointF, keys: Qt.KeyboardModifier = Qt.KeyboardModifier(0)) -> None:
+def wheel(view: SliceView, angle: int, where: QPointF, keys: Qt.KeyboardModifier = NO_KEYS) -> None:
     place = viewport(view).mapToGlobal(where)
     event = QWheelEvent(
-        where, place, QPoint(), QPoint(0, angle), Qt.MouseButton.NoButton, keys, Qt.ScrollPhase.NoScrollPhase, False
+        where,
+        place,
+        QPoint(),
+        QPoint(0, angle),
+        Qt.MouseButton.NoButton,
+        keys,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
     )
     QApplication.sendEvent(viewport(view), event)
 
@@ -73,7 +81,9 @@ def wheel(view: SliceView, angle: int, where: QPointF, keys: Qt.KeyboardModifier
 @pytest.mark.parametrize("radiological", [False, True])
 @pytest.mark.parametrize("grid", [doubles.ras_grid(), doubles.oblique_grid(15)])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_bright_voxel_lies_on_its_side_of_the_screen(make: Any, axis: int, grid: Any, radiological: bool) -> None:
+def test_a_bright_voxel_lies_on_its_side_of_the_screen(
+    make: Any, axis: int, grid: Any, radiological: bool
+) -> None:
     session = at_bright(grid=grid, radiological=radiological)
     view = make(axis, session)
     scene = slice_scene(session, axis)
@@ -89,7 +99,9 @@ def test_a_bright_voxel_lies_on_its_side_of_the_screen(make: Any, axis: int, gri
 
 @pytest.mark.parametrize("radiological", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_click_on_what_is_bright_asks_for_its_place(make: Any, qtbot: Any, axis: int, radiological: bool) -> None:
+def test_a_click_on_what_is_bright_asks_for_its_place(
+    make: Any, qtbot: Any, axis: int, radiological: bool
+) -> None:
     session = at_bright(grid=doubles.oblique_grid(15), radiological=radiological)
     view = make(axis, session)
     target = QPoint(*brightest(view).round().astype(int))
@@ -213,7 +225,10 @@ def test_two_pictures_side_by_side_look_at_the_same_place(make: Any) -> None:
     first, second = view._rect(0), view._rect(1)
     assert first.size() == second.size()
     assert second.left() > first.right() - 1
-    bright = [(pixels(view)[r.toRect().top() : r.toRect().bottom(), r.toRect().left() : r.toRect().right()]) for r in (first, second)]
+    bright = [
+        (pixels(view)[r.toRect().top() : r.toRect().bottom(), r.toRect().left() : r.toRect().right()])
+        for r in (first, second)
+    ]
     places = [np.argwhere((part[30:-30, 30:-30] > 240).all(-1)).mean(0) for part in bright]
     np.testing.assert_allclose(*places, atol=2)
     session.show = "prediction"

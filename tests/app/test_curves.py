@@ -1,0 +1,56 @@
+"""Loss curves: all terms, by name, on both kinds of axis."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from noder_viewer.curves import LossCurves
+
+
+@pytest.fixture
+def curves(qtbot: Any) -> LossCurves:
+    widget = LossCurves()
+    qtbot.addWidget(widget)
+    widget.resize(360, 240)
+    widget.show()
+    return widget
+
+
+def drawn(curves: LossCurves, name: str) -> np.ndarray:
+    return curves._curves[name].getData()[1]
+
+
+def test_terms_appear_and_go_with_their_names(curves: LossCurves) -> None:
+    curves.set_history([0, 1, 2], {"similarity": [3, 2, 1], "smoothness": [0, 0.1, 0.2]})
+    assert list(curves._curves) == ["similarity", "smoothness"]
+    assert "similarity" in curves._legend.text()
+    colours = {curve.opts["pen"].color().name() for curve in curves._curves.values()}
+    assert len(colours) == 2
+    np.testing.assert_allclose(drawn(curves, "similarity"), [3, 2, 1])
+    curves.set_history([0], {"similarity": [3]})
+    assert list(curves._curves) == ["similarity"]
+    curves.clear()
+    assert curves._curves == {}
+    assert curves._legend.text() == ""
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_logarithmic_axis_leaves_out_what_has_no_logarithm(curves: LossCurves) -> None:
+    curves.set_history([0, 1, 2], {"boundary": [0.0, 0.01, 100.0]})
+    curves.set_log(True)
+    assert np.isnan(drawn(curves, "boundary")[0])
+    np.testing.assert_allclose(drawn(curves, "boundary")[1:], [-2, 2])
+    QApplication.processEvents()
+    curves.set_log(False)
+    np.testing.assert_allclose(drawn(curves, "boundary"), [0, 0.01, 100])
+
+
+def test_curves_are_painted(curves: LossCurves) -> None:
+    curves.set_history(range(50), {"similarity": np.linspace(1, 0, 50)})
+    QApplication.processEvents()
+    image = curves.grab().toImage()
+    image = image.convertToFormat(image.Format.Format_RGB32)
+    raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    assert raw[..., :3].std() > 5

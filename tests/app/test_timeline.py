@@ -1,0 +1,245 @@
+"""Time to true scale: what is where, what mouse and keys ask for, and the clock."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QHelpEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QToolTip
+
+from noder_viewer import theme
+from noder_viewer.frames import Thumbnail
+from noder_viewer.ticks import nice_step, ticks, words
+from noder_viewer.timeline import Timeline
+
+TIMES = [0.0, 0.4, 1.0, 3.0]
+ROLES = ["reference", "held out", "excluded", "seen"]
+
+
+@pytest.fixture
+def timeline(qtbot: Any) -> Timeline:
+    widget = Timeline()
+    qtbot.addWidget(widget)
+    widget.resize(900, 160)
+    widget.set_scans(TIMES, ["a.nii", "b.nii", "c.nii", "d.nii"], ROLES, "years")
+    widget.set_time(0.0)
+    widget.show()
+    QApplication.processEvents()
+    return widget
+
+
+@pytest.fixture
+def asked(timeline: Timeline) -> list[float]:
+    times: list[float] = []
+    timeline.time_requested.connect(times.append)
+    return times
+
+
+def at(timeline: Timeline, t: float) -> QPoint:
+    """Where a time is on the axis, below the ticks of the scans."""
+    return QPoint(round(timeline._axis.scale().to_px(t)), timeline._axis.height() - 8)
+
+
+def colours(timeline: Timeline) -> np.ndarray:
+    image = (
+        timeline._axis.grab().toImage().convertToFormat(timeline._axis.grab().toImage().Format.Format_RGB32)
+    )
+    raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    return raw[..., 2::-1].astype(int)
+
+
+def test_places_are_to_true_scale(timeline: Timeline) -> None:
+    scale = timeline._axis.scale()
+    a, b, c, d = (scale.to_px(t) for t in TIMES)
+    assert (c - a) / (d - a) == pytest.approx(1 / 3)
+    assert (b - a) / (d - a) == pytest.approx(0.4 / 3)
+    assert scale.to_time(a + 0.3 * (d - a)) == pytest.approx(0.9)
+    assert timeline._axis.range[0] < 0
+    assert timeline._axis.range[1] > 3
+
+
+def test_a_click_asks_for_any_real_time_and_a_drag_follows(timeline: Timeline, asked: list[float]) -> None:
+    axis = timeline._axis
+    pixel = (axis.range[1] - axis.range[0]) / (axis.width() - 20)
+    QTest.mousePress(axis, Qt.MouseButton.LeftButton, pos=at(timeline, 2.2))
+    assert asked[-1] == pytest.approx(2.2, abs=pixel)
+    QTest.mouseMove(axis, at(timeline, 2.7))
+    assert asked[-1] == pytest.approx(2.7, abs=pixel)
+    QTest.mouseMove(axis, QPoint(axis.width() + 500, 60))
+    assert asked[-1] == axis.range[1]  # not beyond what is shown
+    QTest.mouseRelease(axis, Qt.MouseButton.LeftButton, pos=at(timeline, 2.7))
+    QTest.mouseMove(axis, at(timeline, 1.0))
+    assert len(asked) == 3
+
+
+def test_a_click_on_a_scan_asks_for_its_very_time(timeline: Timeline, asked: list[float]) -> None:
+    axis = timeline._axis
+    QTest.mouseClick(
+        axis, Qt.MouseButton.LeftButton, pos=QPoint(round(axis.scale().to_px(0.4)) + 3, round(axis._axis_y()))
+    )
+    assert asked == [0.4]
+
+
+def test_hovering_names_the_scan(timeline: Timeline) -> None:
+    axis = timeline._axis
+    place = QPoint(round(axis.scale().to_px(0.4)), round(axis._axis_y()))
+    QApplication.sendEvent(axis, QHelpEvent(QEvent.Type.ToolTip, place, axis.mapToGlobal(place)))
+    assert QToolTip.text() == "b.nii\nt = 0.4 years\nheld out"
+    assert axis.mark_at(QPointF(place) + QPointF(30, 0)) is None
+
+
+def test_keys_step_and_jump(timeline: Timeline, asked: list[float]) -> None:
+    timeline.set_time(1.0)
+    QTest.keyClick(timeline, Qt.Key.Key_Right)
+    QTest.keyClick(timeline, Qt.Key.Key_Left)
+    QTest.keyClick(timeline, Qt.Key.Key_Home)
+    QTest.keyClick(timeline, Qt.Key.Key_End)
+    QTest.keyClick(timeline, Qt.Key.Key_Right, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(timeline, Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier)
+    step = nice_step(3 / 40)
+    assert asked == pytest.approx([1 + step, 1 - step, 0, 3, 3, 0.4])
+
+
+def test_steps_go_on_to_round_times(timeline: Timeline, asked: list[float]) -> None:
+    timeline.set_time(1.234)
+    timeline.step(1)
+    timeline.step(-1)
+    assert asked == pytest.approx([1.3, 1.2])
+
+
+def test_steps_stop_at_the_end_of_the_axis(timeline: Timeline, asked: list[float]) -> None:
+    timeline.set_time(timeline._axis.range[1])
+    timeline.step(1)
+    assert asked == [timeline._axis.range[1]]
+
+
+def test_the_number_can_be_typed_and_follows_without_asking(timeline: Timeline, asked: list[float]) -> None:
+    timeline.set_time(2.5)
+    assert timeline._box.value() == 2.5
+    assert asked == []
+    timeline._box.setValue(1.75)
+    assert asked == [1.75]
+
+
+def test_times_beyond_what_the_fit_has_seen_are_called_extrapolated(timeline: Timeline) -> None:
+    for t, word in ((0.0, ""), (3.0, ""), (3.01, "extrapolated"), (-0.2, "extrapolated")):
+        timeline.set_time(t)
+        assert timeline._outside.text() == word
+    timeline.set_scans(TIMES, list("abcd"), ["reference", "seen", "held out", "held out"], "years")
+    timeline.set_time(0.7)
+    assert timeline._outside.text() == "extrapolated"  # scans that the fit must not see do not make it known
+    zone = timeline._axis._beyond()[1]
+    assert zone.left() == pytest.approx(timeline._axis.scale().to_px(0.4))
+
+
+def test_hatching_stands_only_beyond_the_scans(timeline: Timeline) -> None:
+    # away from the cursor, the words and the ticks
+    row = colours(timeline)[-30, :, :]
+    scale = timeline._axis.scale()
+    first, last = round(scale.to_px(0)), round(scale.to_px(3))
+    timeline.set_time(1.5)
+    assert row[: first - 4].std() > 3
+    assert row[last + 4 :].std() > 3
+    assert row[first + 4 : last - 4].std(axis=0).max() < 3
+
+
+def test_marks_tell_their_roles(timeline: Timeline) -> None:
+    axis, seen = timeline._axis, colours(timeline)
+    y = round(axis._axis_y())
+    text = np.array(QColor(theme.TEXT).getRgb()[:3])
+
+    def filled(t: float) -> bool:
+        return bool(np.abs(seen[y - 2, round(axis.scale().to_px(t))] - text).sum() < 30)
+
+    timeline.set_time(2.0)
+    seen = colours(timeline)
+    assert [filled(t) for t in (0.0, 0.4, 3.0)] == [True, False, True]
+    assert not filled(1.0)  # two crossing lines
+    assert "✕ excluded" in timeline._legend.text()
+
+
+def test_the_cursor_is_drawn_at_its_time(timeline: Timeline) -> None:
+    accent = np.array(QColor(theme.ACCENT).getRgb()[:3])
+    for t in (0.7, 2.2):
+        timeline.set_time(t)
+        column = np.nonzero(np.abs(colours(timeline)[-40] - accent).sum(-1) < 90)[0]
+        assert column.mean() == pytest.approx(timeline._axis.scale().to_px(t), abs=1.5)
+
+
+def test_frames_stand_at_their_times_the_right_way_up(timeline: Timeline) -> None:
+    data = np.zeros((40, 40), np.float32)
+    data[25:, 25:] = 1.0  # to the patient's right, at the top
+    for flip_x in (False, True):
+        timeline.set_thumbnails([Thumbnail(1.5, data, (1.0, 1.0), flip_x)])
+        seen = colours(timeline)
+        top = round(timeline._axis._strip_top())
+        rows, columns = np.nonzero((seen[top:] > 250).all(-1))
+        x = timeline._axis.scale().to_px(1.5)
+        assert rows.mean() + top < (top + timeline._axis.height()) / 2
+        assert (columns.mean() < x) == flip_x
+        assert abs(columns.mean() - x) < 30
+    timeline.set_levels(0, 4)
+    assert (colours(timeline)[round(timeline._axis._strip_top()) :] > 250).all(-1).sum() == 0
+    timeline.set_thumbnails([(0.5, data)])
+
+
+def test_playing_is_requested_not_begun(timeline: Timeline, qtbot: Any) -> None:
+    with qtbot.waitSignal(timeline.playing_requested) as asked:
+        QTest.mouseClick(timeline._play, Qt.MouseButton.LeftButton)
+    assert asked.args == [True]
+    assert not timeline.is_playing
+
+
+def test_the_clock_keeps_wall_time_and_goes_round(timeline: Timeline, asked: list[float], qtbot: Any) -> None:
+    timeline.time_requested.connect(timeline.set_time)
+    timeline.set_speed(1.0)
+    timeline.set_time(2.7)
+    timeline.set_playing(True)
+    began = time.monotonic()
+    QTest.qWait(250)
+    elapsed = time.monotonic() - began
+    timeline.set_playing(False)
+    assert len(asked) >= 3
+    assert all(0 <= t <= 3 for t in asked)
+    assert asked[-1] == pytest.approx((2.7 + 3 * elapsed) % 3, abs=0.45)
+    n = len(asked)
+    QTest.qWait(80)
+    assert len(asked) == n
+
+
+def test_a_new_speed_does_not_jump(timeline: Timeline, asked: list[float]) -> None:
+    timeline.time_requested.connect(timeline.set_time)
+    timeline.set_speed(100.0)
+    timeline.set_playing(True)
+    QTest.qWait(100)
+    before = asked[-1]
+    timeline._speed.setValue(50.0)
+    QTest.qWait(60)
+    timeline.set_playing(False)
+    assert asked[-1] == pytest.approx(before, abs=0.05)
+
+
+@pytest.mark.parametrize("times", [[], [2.0]])
+def test_no_series_and_one_scan_do_no_harm(qtbot: Any, times: list[float]) -> None:
+    widget = Timeline()
+    qtbot.addWidget(widget)
+    widget.resize(300, 120)
+    widget.set_scans(times, ["x"] * len(times), ["reference"] * len(times), "index")
+    widget.show()
+    widget.set_playing(True)
+    widget.step(1)
+    widget.step_scan(1)
+    widget.go_last()
+    assert not widget.is_playing
+    assert widget.isEnabled() == bool(times)
+    assert not widget.grab().isNull()
+
+
+def test_round_numbers() -> None:
+    assert [nice_step(v) for v in (0.03, 0.05, 0.7, 3, 60)] == pytest.approx([0.05, 0.05, 1, 5, 100])
+    assert ticks(-0.3, 1.1, 4) == pytest.approx([0, 0.5, 1])
+    assert words(-0.25) == "−0.25"
+    assert words(12345.0) == "12345"

@@ -1,0 +1,157 @@
+"""Maps in space and time: composition, inverse, lazy slices, carriers."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from engine_kit import box_grid, texture
+from sample_grids import GRIDS, affine_of
+
+from noder.decoder import Decoder
+from noder.grid import Grid
+from noder.trajectory import SeenScan, Trajectory
+
+TIMES = (0.0, 1.0, 3.0)
+
+
+def swirl(decoder: Decoder, size_mm: float) -> Callable[[float], torch.Tensor]:
+    """Coefficients whose direction turns with time, so that motions at different times do not commute."""
+    a, b, c = (torch.linspace(0, math.pi, n) for n in decoder.shape)
+    bump = torch.einsum("i,j,k->ijk", a.sin(), b.sin(), c.sin())
+    tilt = torch.einsum("i,j,k->ijk", a.cos(), b.sin(), c.sin())
+
+    def coefficients(t: float) -> torch.Tensor:
+        turn = 0.9 * t
+        return size_mm * t * torch.stack([math.cos(turn) * bump, math.sin(turn) * bump, 0.5 * tilt])
+
+    return coefficients
+
+
+def make(grid: Grid | None = None, size_mm: float = 1.0) -> Trajectory:
+    grid = grid or box_grid()
+    reference = grid.reoriented(grid.reorientation())
+    decoder = Decoder.in_mm(reference, 4 * min(grid.spacing), 8 * min(grid.spacing))
+    scans = [SeenScan(k, t, f"scan {k}", texture(reference, 3 + k)) for k, t in enumerate(TIMES)]
+    return Trajectory(decoder, swirl(decoder, size_mm), scans, "years", grid)
+
+
+def points_inside(grid: Grid, n: int = 300) -> torch.Tensor:
+    part = torch.rand(n, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    size = torch.tensor(grid.shape, dtype=torch.float64) - 1
+    return grid.to_mm((0.15 + 0.7 * part) * size)
+
+
+def test_from_a_time_to_itself_is_the_identity() -> None:
+    trajectory = make()
+    x = points_inside(trajectory.grid)
+    for t in (0.0, 1.0, 3.0):
+        assert float(trajectory.between(x, t, t).norm(dim=-1).max()) < 0.05 * trajectory.grid.spacing[0]
+
+
+def test_two_steps_through_time_equal_one_on_a_motion_that_does_not_commute() -> None:
+    trajectory = make(size_mm=2.0)
+    x = points_inside(trajectory.grid)
+    y = x + trajectory.between(x, 1.0, 0.7)
+    both = y + trajectory.between(y, 3.0, 1.0) - x
+    direct = trajectory.between(x, 3.0, 0.7)
+    assert float((both - direct).norm(dim=-1).max()) < 0.1 * trajectory.grid.spacing[0]
+    naive = trajectory.displacement(x, 0.7) - trajectory.displacement(x, 3.0)
+    assert float((naive - direct).norm(dim=-1).max()) > 5 * float((both - direct).norm(dim=-1).max())
+
+
+def test_between_from_the_reference_is_the_displacement() -> None:
+    trajectory = make()
+    x = points_inside(trajectory.grid)
+    assert torch.equal(trajectory.between(x, 0.0, 2.2), trajectory.displacement(x, 2.2) + x - x)
+
+
+def test_the_inverse_undoes_the_map() -> None:
+    trajectory = make()
+    y = points_inside(trajectory.grid)
+    x = y + trajectory.inverse(y, 2.0)
+    assert float((x + trajectory.displacement(x, 2.0) - y).norm(dim=-1).max()) < 2e-3
+    assert trajectory.inverse_residual(3.0) < 5e-3
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_field_on_the_stored_grid_equals_the_displacement_at_its_points(name: str) -> None:
+    trajectory = make(GRIDS[name])
+    field = trajectory.field(trajectory.stored_grid, 2.0)
+    direct = trajectory.displacement(trajectory.stored_grid.points(), 2.0).movedim(-1, 0).float()
+    assert torch.allclose(field.u, direct, atol=1e-4)
+
+
+def test_a_slice_is_the_slice_of_the_volume_and_decodes_no_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    trajectory = make()
+    whole = {
+        "predict": trajectory.predict(2.0)[0],
+        "jacobian": trajectory.jacobian(2.0),
+        "first": trajectory.predict(2.0, carry="first")[0],
+    }
+    monkeypatch.setattr(trajectory, "_full", lambda t: pytest.fail("a slice decoded a full volume"))
+    for axis in range(3):
+        part = trajectory.grid.slice(axis, 9)
+        for name, found in (
+            ("predict", trajectory.predict(2.0, part)[0]),
+            ("jacobian", trajectory.jacobian(2.0, part)),
+            ("first", trajectory.predict(2.0, part, carry="first")[0]),
+        ):
+            assert torch.allclose(found, whole[name].narrow(axis, 9, 1), rtol=1e-4, atol=2e-2), name
+
+
+def test_jacobian_is_one_over_the_determinant_also_on_an_oblique_grid() -> None:
+    trajectory = make(GRIDS["oblique LPI"], size_mm=0.8)
+    det = trajectory.field(trajectory.stored_grid, 2.5).jacobian_determinant()
+    assert torch.allclose(trajectory.jacobian(2.5, trajectory.stored_grid), 1 / det, rtol=1e-3)
+
+
+def test_jacobian_on_a_turned_grid_agrees_with_the_reference_grid() -> None:
+    trajectory = make(size_mm=0.8)
+    here = trajectory.grid.to_mm(torch.tensor([[12.0, 11.0, 10.0]], dtype=torch.float64))[0].numpy()
+    turned = affine_of("RAS", (1.5, 1.5, 1.5), (20, 10, 5))
+    turned[:3, 3] = here
+    on_turned = float(trajectory.jacobian(2.0, Grid((1, 1, 1), turned)))
+    assert on_turned == pytest.approx(float(trajectory.jacobian(2.0)[12, 11, 10]), rel=0.02)
+
+
+def test_carriers_are_the_scans_around_weighted_by_time() -> None:
+    trajectory = make()
+    assert trajectory.carriers(1.5) == [(1, 0.75), (2, 0.25)]
+    assert trajectory.carriers(1.0) == [(1, 1.0)]
+    assert trajectory.carriers(1.0, without=1) == [(0, pytest.approx(2 / 3)), (2, pytest.approx(1 / 3))]
+    assert trajectory.carriers(-2.0) == [(0, 1.0)]
+    assert trajectory.carriers(9.0) == [(2, 1.0)]
+    assert trajectory.carriers(0.0, without=0) == [(1, 1.0)]
+    assert trajectory.is_extrapolated(-2.0)
+    assert not trajectory.is_extrapolated(1.5)
+
+
+def test_neighbours_blend_the_carried_scans() -> None:
+    trajectory = make()
+    x = trajectory.grid.points()
+    parts = []
+    for position, weight in trajectory.carriers(1.6):
+        scan = trajectory.scans[position]
+        pulled = x + trajectory.between(x, scan.time, 1.6)
+        parts.append(weight * trajectory.grid.sample(scan.volume, pulled))
+    assert torch.allclose(trajectory.predict(1.6), sum(parts), atol=1e-2)
+
+
+def test_at_a_seen_scan_neighbours_give_the_scan_and_without_itself_do_not() -> None:
+    trajectory = make()
+    truth = trajectory.scans[1].volume
+    inner = (slice(None), *(slice(4, -4),) * 3)
+    error = (trajectory.predict(1.0) - truth)[inner].abs().max()
+    other = (trajectory.predict(1.0, without=1) - truth)[inner].abs().max()
+    assert float(error) < 0.1 * float(other)
+
+
+def test_outside_the_image_predictions_take_the_edge_value() -> None:
+    trajectory = make()
+    grid = trajectory.grid
+    shift = grid.affine.copy()
+    shift[0, 3] += 2000
+    far = trajectory.predict(0.0, Grid(grid.shape, shift))
+    edge = trajectory.scans[0].volume[:, -1:]
+    assert torch.allclose(far, edge.expand_as(far), atol=1e-3)
