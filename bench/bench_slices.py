@@ -44,9 +44,7 @@ def main() -> None:
     for view in views:
         view.resize(480, 420)
         view.show()
-    print(
-        f"grid {'x'.join(map(str, options.size))}, {options.threads} torch thread(s), {options.steps} steps"
-    )
+    print(f"grid {'x'.join(map(str, options.size))}, {options.threads} torch thread(s), {options.steps} steps")
     print(f"{'step of the wheel':34} {'median ms':>10} {'p95 ms':>8}")
     for axis, name in enumerate(("sagittal", "coronal", "axial")):
         report(f"{name}, one view", wheel(application, state, views[axis : axis + 1], axis, options.steps))
@@ -66,9 +64,7 @@ def wheel(
     return measure(application, state, views, move, steps)
 
 
-def play(
-    application: QApplication, state: SimpleNamespace, views: list[SliceView], steps: int
-) -> list[float]:
+def play(application: QApplication, state: SimpleNamespace, views: list[SliceView], steps: int) -> list[float]:
     """Step through time."""
 
     def move(step: int) -> None:
@@ -137,9 +133,7 @@ def report(name: str, seconds: list[float]) -> None:
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=3, default=(182, 218, 182))
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 2) - 1))

@@ -47,7 +47,11 @@ def main() -> None:
     image = series.reference.image
     maps = [Image.open(args.folder / "lv_labels_4d.nii.gz", k).numpy() for k in (ED, ES)]
     box = label_box(image.to_stored(maps[0]))
-    before, started, worked = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.time(), time.process_time()
+    before, started, worked = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        time.time(),
+        time.process_time(),
+    )
     result = fit(series, FitConfig(preset=args.preset, hold_out=held, seed=args.seed))
     wall, cpu = time.time() - started, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -55,15 +59,25 @@ def main() -> None:
     trajectory = result.trajectory
     raw = [scan.image.to_stored(scan.image.numpy())[box] for scan in series.scans]
     print(f"kept {args.kept}, preset {args.preset}, {torch.get_num_threads()} threads")
-    print(f"{'phase':>6} {'neighbours':>11} {'first':>8} {'blend':>8} {'nearest':>8} {'unchanged':>10}   (NRMSE in the box)")
+    print(
+        f"{'phase':>6} {'neighbours':>11} {'first':>8} {'blend':>8} {'nearest':>8} {'unchanged':>10}   (NRMSE in the box)"
+    )
     rows = []
     for k in held:
         row = predictions(trajectory, series, raw, k, box)
-        rows.append([nrmse(raw[k], p) for p in row] + [ssim(raw[k], row[0], np.ptp(raw[k])), psnr(raw[k], row[0], np.ptp(raw[k]))])
-        print(f"{k + ED:>6} " + " ".join(f"{v:>{w}.4f}" for v, w in zip(rows[-1], (11, 8, 8, 8, 10), strict=False)))
+        rows.append(
+            [nrmse(raw[k], p) for p in row]
+            + [ssim(raw[k], row[0], np.ptp(raw[k])), psnr(raw[k], row[0], np.ptp(raw[k]))]
+        )
+        print(
+            f"{k + ED:>6} "
+            + " ".join(f"{v:>{w}.4f}" for v, w in zip(rows[-1], (11, 8, 8, 8, 10), strict=False))
+        )
     mean = np.mean(rows, axis=0)
     print(f"{'mean':>6} " + " ".join(f"{v:>{w}.4f}" for v, w in zip(mean, (11, 8, 8, 8, 10), strict=False)))
-    print(f"neighbours / blend {mean[0] / mean[2]:.3f}; SSIM {mean[5]:.3f}, PSNR {mean[6]:.1f} dB (neighbours)")
+    print(
+        f"neighbours / blend {mean[0] / mean[2]:.3f}; SSIM {mean[5]:.3f}, PSNR {mean[6]:.1f} dB (neighbours)"
+    )
 
     carried = image.to_stored(carried_labels(trajectory, maps[0], series.times[-1]))[..., SLICES]
     true, still = (image.to_stored(m)[..., SLICES] for m in (maps[1], maps[0]))
@@ -79,7 +93,9 @@ def main() -> None:
 def predictions(trajectory, series, raw, k, box):  # noqa: ANN001, ANN201
     """neighbours, first, blend, nearest and unchanged for scan k, in the box."""
     t, image = series.times[k], series.reference.image
-    stored = [image.to_stored(trajectory.predict(t, carry=c)[0].numpy())[box] for c in ("neighbours", "first")]
+    stored = [
+        image.to_stored(trajectory.predict(t, carry=c)[0].numpy())[box] for c in ("neighbours", "first")
+    ]
     seen = [scan.index for scan in trajectory.scans]
     blend = sum(weight * raw[seen[p]] for p, weight in trajectory.carriers(t))
     nearest = raw[min(seen, key=lambda s: abs(series.times[s] - t))]

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before anything imports Qt, napari or torch. Child processes of tests inherit it all.
@@ -14,6 +15,10 @@ for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_H
 os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name, "napari.yaml"))
 os.environ["QT_API"] = "pyside6"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order, and room for the window's own thread
+
+# A busy machine is no failure, and what fails once fails again.
+hypothesis.settings.register_profile("noder", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("noder")
 
 _HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 if not _HAS_DISPLAY:

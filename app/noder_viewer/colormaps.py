@@ -58,3 +58,10 @@ def paint(values: NDArray[np.float32], limit: float, opacity: float, folds: NDAr
     rgba: Lut = lut[np.rint(np.clip(place, 0, last)).astype(np.intp)]
     rgba[folds] = (*FOLD, 255)
     return rgba
+
+
+def places(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """Grey values as places in a table of 256 colours, which Qt draws as a palette image."""
+    scale = 255.0 / max(high - low, 1e-12)
+    placed = np.clip((values - np.float32(low)) * np.float32(scale), 0, 255)
+    return np.ascontiguousarray(placed.astype(np.uint8))

@@ -61,9 +61,7 @@ class LossCurves(QWidget):
         for name, row in values.items():
             self._curve(name).setData(np.asarray(steps, dtype=np.float64), self._drawable(row))
         names = {name: curve.opts["pen"].color().name() for name, curve in self._curves.items()}
-        self._legend.setText(
-            "&emsp;".join(f'<span style="color:{c}">▬</span>&nbsp;{n}' for n, c in names.items())
-        )
+        self._legend.setText("&emsp;".join(f'<span style="color:{c}">▬</span>&nbsp;{n}' for n, c in names.items()))
 
     def _drawable(self, row: Sequence[float]) -> Row:
         """The values as drawn. pyqtgraph's own log mode would warn at every 0."""
@@ -79,9 +77,7 @@ class LossCurves(QWidget):
         if name not in self._curves:
             used = {curve.opts["pen"].color().name() for curve in self._curves.values()}
             colour = next((c for c in COLOURS if c not in used), COLOURS[-1])
-            self._curves[name] = self._plot.plot(
-                pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True
-            )
+            self._curves[name] = self._plot.plot(pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True)
         return self._curves[name]
 
     def _dress(self, item: pg.PlotItem) -> None:

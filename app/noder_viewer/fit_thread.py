@@ -14,7 +14,6 @@ from noder_viewer.loader import as_sentence
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
-
     from noder.trajectory import Trajectory
 
 Steps = Generator["FitProgress", "bool | None", "FitResult"]

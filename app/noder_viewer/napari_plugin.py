@@ -85,9 +85,7 @@ class OpenViewer(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        words = QLabel(
-            "Fit a continuous map through a series of scans, and play it, in the program's own window."
-        )
+        words = QLabel("Fit a continuous map through a series of scans, and play it, in the program's own window.")
         words.setWordWrap(True)
         button = QPushButton("Open NODER viewer")
         button.clicked.connect(self.open_viewer)

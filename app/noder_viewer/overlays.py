@@ -74,17 +74,13 @@ class Quiver:
         tip = self.start + drawn
         head = 0.32 * drawn
         side = np.stack([-head[:, 1], head[:, 0]], axis=1) * 0.5
-        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(
-            -1, 2
-        )
+        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
         return points[:, 0], points[:, 1]
 
 
 def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
     """log J on the slice at time t: above 0 where tissue is larger than at the reference."""
-    growth = (
-        trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
-    )
+    growth = trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
     folds = ~((growth > 0) & np.isfinite(growth))
     values = np.log(np.where(folds, np.nan, growth))
     limit = getattr(look, "jacobian_limit", None) or jacobian_limit(trajectory)

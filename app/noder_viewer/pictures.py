@@ -103,13 +103,9 @@ SHOW: dict[str, tuple[Callable[[Session, Plane], SliceImage | None], ...]] = {
 
 def _prediction(session: Session, trajectory: Trajectory, plane: Plane) -> Picture:
     def compute() -> Picture:
-        return _flat(
-            trajectory.predict(session.time, grid=plane.slice_grid, carry=session.carry)[0], plane.axis
-        )
+        return _flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=session.carry)[0], plane.axis)
 
-    return _recent.get(
-        trajectory, ("prediction", session.time, session.carry, plane.axis, plane.index), compute
-    )
+    return _recent.get(trajectory, ("prediction", session.time, session.carry, plane.axis, plane.index), compute)
 
 
 def _scan_slice(scan: Scan, plane: Plane) -> Picture:

@@ -114,9 +114,7 @@ class Plane:
     @property
     def title(self) -> str:
         """Name, place and number (from 1) of the slice; mm along an oblique axis have no side."""
-        side = (
-            "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
-        )
+        side = "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
         place = abs(self.position_mm) if side else self.position_mm
         name, count = PLANE_NAMES[self.axis], self.grid.shape[self.axis]
         return f"{name}  {side}{place:.1f} mm  slice {self.index + 1} of {count}".replace("-", "−")

@@ -33,7 +33,7 @@ def _scores(report: Report, key: str, title: str) -> str:
     names = _predictors(report)
     if not names:
         return ""
-    head = "".join(_cell(name, tag="th") for name in ("#", "time", "", *names))
+    head = "".join(map(_head, ("#", "time", "", *names)))
     rows = [_scan_row(row, names, key) for row in report.rows]
     if report.summary:
         means = [report.summary.get(name, {}).get(key) for name in names]
@@ -51,18 +51,14 @@ def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
 
 def _predictors(report: Report) -> list[str]:
     """The kinds of prediction that the rows score, in their order."""
-    scored = (name for row in report.rows for name, value in row.items() if isinstance(value, dict))
-    return [name for name in _SHOWN if name in set(scored)]
+    scored = {name for row in report.rows for name, value in row.items() if isinstance(value, dict)}
+    return [name for name in _SHOWN if name in scored]
 
 
 def _legend(report: Report) -> str:
     from noder.evaluate import PREDICTORS
 
-    lines = [
-        f"<b>{name}</b>: {html.escape(PREDICTORS[name])}"
-        for name in _predictors(report)
-        if name in PREDICTORS
-    ]
+    lines = [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
     return f"<p style='color:{MUTED}'>{'<br>'.join(lines)}</p>" if lines else ""
 
 
@@ -70,11 +66,13 @@ def _paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def _cell(value: Any, tag: str = "td") -> str:
+def _head(text: str) -> str:
+    return f"<td align='{'right' if text else 'left'}' style='color:{MUTED}'>{html.escape(text)}</td>"
+
+
+def _cell(value: Any) -> str:
     if value is None:
-        return f"<{tag} style='color:{MUTED}' align='right'>–</{tag}>"
-    number = isinstance(value, int | float)
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    if tag == "th":
-        return f"<th align='left' style='color:{MUTED}; font-weight:normal'>{html.escape(text)}</th>"
-    return f"<td align='{'right' if number else 'left'}'>{html.escape(text)}</td>"
+        return f"<td align='right' style='color:{MUTED}'>–</td>"
+    if isinstance(value, float):
+        return f"<td align='right'>{value:.3f}</td>"
+    return f"<td align='{'right' if isinstance(value, int) else 'left'}'>{html.escape(str(value))}</td>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,6 +16,8 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -49,6 +51,14 @@ class ScanRow:
     tip: str = ""
 
 
+class _ElideRight(QStyledItemDelegate):
+    """Sources begin with what matters, while names often end with it."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        option.textElideMode = Qt.TextElideMode.ElideRight
+
+
 class SeriesPanel(QWidget):
     """Shows scans and emits what the user wants of them; it changes nothing by itself."""
 
@@ -77,9 +87,7 @@ class SeriesPanel(QWidget):
         if (line := self.unit.lineEdit()) is not None:
             line.editingFinished.connect(self._on_unit)
         self.use_mask = QCheckBox("Mask")
-        self.use_mask.setToolTip(
-            "Only voxels inside count in the fit and in the scores. Without one it is estimated."
-        )
+        self.use_mask.setToolTip("Only voxels inside count in the fit and in the scores. Without one it is estimated.")
         self.use_mask.clicked.connect(self._on_use_mask)
         self.mask_name = QLabel()
         self.mask_name.setProperty("muted", True)
@@ -93,9 +101,7 @@ class SeriesPanel(QWidget):
     def set_rows(self, rows: list[ScanRow], unit: str, summary: str = "") -> None:
         """Show `rows`; `summary` is one line on size and spacing."""
         self._rows = rows
-        self.summary.setText(
-            summary if rows else "Drop scans on the window, or open them from the File menu."
-        )
+        self.summary.setText(summary if rows else "Drop scans on the window, or open them from the File menu.")
         self.unit.setCurrentText(unit)
         self._fill()
         self.setEnabled(bool(rows))
@@ -142,6 +148,7 @@ class SeriesPanel(QWidget):
         header.setSectionResizeMode(SOURCE, QHeaderView.ResizeMode.Stretch)
         header.setMaximumSectionSize(170)
         header.setMinimumSectionSize(28)
+        table.setItemDelegateForColumn(SOURCE, _ElideRight(table))
         table.itemChanged.connect(self._on_item_changed)
         table.cellClicked.connect(self._on_cell_clicked)
         return table
@@ -213,9 +220,7 @@ def _items(position: int, row: ScanRow) -> list[QTableWidgetItem]:
     items[SOURCE].setForeground(QColor(theme.MUTED))
     items[SOURCE].setToolTip(row.source)
     if position == 0:  # the reference: every map starts from it, so it can be neither left out nor held out
-        items[NAME].setToolTip(
-            f"{row.tip or row.name}\nThe reference: the fit carries this scan through time."
-        )
+        items[NAME].setToolTip(f"{row.tip or row.name}\nThe reference: the fit carries this scan through time.")
         items[INCLUDE].setText("ref")
         items[INCLUDE].setToolTip("The reference is always used")
         return items

@@ -150,14 +150,12 @@ def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar]) -> None:
 
 def _bar(painter: QPainter, cell: QRectF, bar: Bar) -> None:
     line = QFontMetricsF(painter.font()).height()
-    painter.setPen(QColor(theme.TEXT))
-    painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     foot = line * 1.5 if bar.folds else line * 0.5
-    body = QRectF(
-        cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260)
-    )
+    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
     if body.height() < line:
         return
+    painter.setPen(QColor(theme.TEXT))
+    painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     painter.fillRect(body, QColor(70, 70, 74))
     painter.drawImage(body, _ramp(bar.lut))
     painter.setPen(QColor(theme.MUTED))

@@ -16,7 +16,8 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from noder_viewer import slice_paint, theme
-from noder_viewer.colormaps import ARROW, LUTS, paint
+from noder_viewer.camera import Camera
+from noder_viewer.colormaps import ARROW, LUTS, paint, places
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.pictures import SliceImage
 from noder_viewer.scene import SliceScene
@@ -30,45 +31,6 @@ LOOKS = {
     1: "Coronal slice",
     2: "Axial slice",
 }
-
-
-@dataclass
-class Camera:
-    """What is looked at: in-plane mm at the centre, and pixels a mm; `fitted` follows the window's size."""
-
-    x: float = 0.0
-    y: float = 0.0
-    px_per_mm: float = 1.0
-    flip_x: bool = False
-    fitted: bool = True
-
-    def to_px(self, rect: QRectF, x: float, y: float) -> QPointF:
-        """In-plane mm -> pixel in a pane at `rect`."""
-        sign = -1 if self.flip_x else 1
-        centre = rect.center()
-        return QPointF(
-            centre.x() + sign * (x - self.x) * self.px_per_mm, centre.y() - (y - self.y) * self.px_per_mm
-        )
-
-    def to_plane(self, rect: QRectF, pixel: QPointF) -> tuple[float, float]:
-        """Pixel in a pane at `rect` -> in-plane mm."""
-        sign = -1 if self.flip_x else 1
-        away = pixel - rect.center()
-        return self.x + sign * away.x() / self.px_per_mm, self.y - away.y() / self.px_per_mm
-
-    def zoom(self, rect: QRectF, pixel: QPointF, factor: float) -> None:
-        """Zoom about the place under `pixel`."""
-        x, y = self.to_plane(rect, pixel)
-        self.px_per_mm = float(np.clip(self.px_per_mm * factor, 0.05, 400))
-        moved = self.to_px(rect, x, y) - pixel
-        self.pan(-moved.x(), -moved.y())
-
-    def pan(self, dx: float, dy: float) -> None:
-        """Move the picture by pixels to the right and downwards."""
-        sign = -1 if self.flip_x else 1
-        self.x -= sign * dx / self.px_per_mm
-        self.y += dy / self.px_per_mm
-        self.fitted = False
 
 
 class _Pane:
@@ -91,7 +53,9 @@ class _Pane:
         """Draw what differs from what is drawn."""
         before = self._shown
         if before is None or before.data is not image.data or before.levels != image.levels:
-            self.image.setImage(_bytes(image), autoLevels=False, levels=None, lut=LUTS[image.colormap])
+            self.image.setImage(
+                places(image.data.T, *image.levels), autoLevels=False, levels=None, lut=LUTS[image.colormap]
+            )
         self._shown = image
         self.image.setRect(frame)
         layers = scene.overlays.values()
@@ -275,9 +239,7 @@ class SliceView(QWidget):
     def _fit(self, scene: SliceScene) -> None:
         rect, plane = self._rect(0), scene.plane
         sides = [n * step for n, step in zip(plane.shape, plane.spacing, strict=True)]
-        middle = [
-            o + (n - 1) / 2 * d for o, n, d in zip(plane.origin, plane.shape, plane.spacing, strict=True)
-        ]
+        middle = [o + (n - 1) / 2 * d for o, n, d in zip(plane.origin, plane.shape, plane.spacing, strict=True)]
         room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
         self._camera.x, self._camera.y = middle
         self._camera.px_per_mm = min(room[0] / sides[0], room[1] / sides[1])
@@ -446,11 +408,3 @@ class SliceView(QWidget):
 
     def _pane_at(self, place: QPointF) -> int | None:
         return next((k for k in range(self._n_panes) if self._rect(k).contains(place)), None)
-
-
-def _bytes(image: SliceImage) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Row-major grey levels as places in a table of 256 colours: Qt then draws a palette image."""
-    low, high = image.levels
-    scale = 255.0 / max(high - low, 1e-12)
-    placed = (image.data.T - np.float32(low)) * np.float32(scale)
-    return np.ascontiguousarray(np.clip(placed, 0, 255).astype(np.uint8))

@@ -275,6 +275,4 @@ def _image(item: Thumbnail, levels: tuple[float, float]) -> QImage:
     low, high = levels
     grey = np.clip((item.data - low) * (255.0 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
     rows = np.ascontiguousarray((grey[::-1] if item.flip_x else grey).T[::-1])
-    return QImage(
-        rows.data, rows.shape[1], rows.shape[0], rows.shape[1], QImage.Format.Format_Grayscale8
-    ).copy()
+    return QImage(rows.data, rows.shape[1], rows.shape[0], rows.shape[1], QImage.Format.Format_Grayscale8).copy()

@@ -60,9 +60,7 @@ class Timeline(QWidget):
 
     # --- in
 
-    def set_scans(
-        self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str
-    ) -> None:
+    def set_scans(self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str) -> None:
         """The scans; `roles` are "reference", "seen", "held out" or "excluded"."""
         marks = [ScanMark(*row) for row in zip(map(float, times), names, roles, strict=True)]
         self._marks, self._times = marks, sorted(mark.time for mark in marks)

@@ -143,7 +143,9 @@ def predict(
     result: Result,
     times: Annotated[str, typer.Option(help="Times to predict, in the unit of result.json, as 0.5,3.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")],
-    carry: Annotated[str, typer.Option(help="Scans carried to each time: neighbours or first.")] = "neighbours",
+    carry: Annotated[
+        str, typer.Option(help="Scans carried to each time: neighbours or first.")
+    ] = "neighbours",
     fields: Annotated[str | None, typer.Option(help="Also write the fields and inverses: itk.")] = None,
     jacobian: Annotated[bool, typer.Option("--jacobian", help="Also write J (above 1 = growth).")] = False,
     as_json: AsJson = False,
@@ -177,7 +179,9 @@ def evaluate(
     if report is None:
         raise InputError(f"The fit in {result} could not be scored. Fit the series again.")
     if as_json:
-        typer.echo(_json({"metrics": report.rows, "summary": report.summary, "notes": report.notes, "labels": rows}))
+        typer.echo(
+            _json({"metrics": report.rows, "summary": report.summary, "notes": report.notes, "labels": rows})
+        )
         return
     typer.echo(format_report(report, scored.series.unit))
     if rows:
@@ -216,7 +220,9 @@ def _drain(
                 bar.total = progress.total
                 bar.update(progress.step - bar.n)
                 bar.set_description(progress.stage)
-                bar.set_postfix({name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False)
+                bar.set_postfix(
+                    {name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False
+                )
                 progress = steps.send(True if is_cancelled() else None)
         except StopIteration as end:
             result: FitResult = end.value
@@ -270,7 +276,9 @@ def _settings(preset: str, assignments: list[str]) -> Any:
         name, _, value = assignment.partition("=")
         name = name.strip().replace("-", "_")
         if name not in types:
-            raise UsageError(f"--set {assignment}: there is no setting '{name}'. Choose from: {', '.join(types)}.")
+            raise UsageError(
+                f"--set {assignment}: there is no setting '{name}'. Choose from: {', '.join(types)}."
+            )
         try:
             changes[name] = types[name](value)
         except ValueError as error:

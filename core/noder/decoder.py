@@ -51,17 +51,27 @@ class Decoder:
         below = np.floor(index).astype(int)
         above = np.minimum(below + 1, self.grid.shape[axis] - 1)
         part = (index - below)[:, None]
-        return (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(axis, above)
+        weights: NDArray[np.float64] = (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(
+            axis, above
+        )
+        return weights
 
     def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
         """(len(index), n): derivative of `rows` per voxel by central differences, one-sided at the border."""
         last = self.grid.shape[axis] - 1
         ahead, behind = np.clip(index + 1, 0, last), np.clip(index - 1, 0, last)
-        return (self.rows(axis, ahead) - self.rows(axis, behind)) / np.maximum(ahead - behind, 1e-9)[:, None]
+        slopes: NDArray[np.float64] = (self.rows(axis, ahead) - self.rows(axis, behind)) / np.maximum(
+            ahead - behind, 1e-9
+        )[:, None]
+        return slopes
 
-    def matrices(self, grid: Grid | None = None, **to: object) -> Matrices:
-        """The three matrices for the voxels of `grid` (default: the decoder's own), which must be aligned with it."""
-        axes = aligned_axes(self.grid, grid) if grid is not None else [np.arange(n, dtype=float) for n in self.grid.shape]
+    def matrices(self, grid: Grid | None = None) -> Matrices:
+        """The three matrices for the voxels of `grid`, which must be aligned with the decoder's (the default)."""
+        axes = (
+            aligned_axes(self.grid, grid)
+            if grid is not None
+            else [np.arange(n, dtype=float) for n in self.grid.shape]
+        )
         if axes is None:
             raise ValueError("the axes of the grid are not parallel to the decoder's")
         return cast(Matrices, tuple(as_tensor(self.rows(axis, index)) for axis, index in enumerate(axes)))
@@ -72,7 +82,7 @@ class Decoder:
         beyond = int(np.ceil(w / 2 / h + 1e-9))
         inside = int(np.ceil((n - 1) / h - 1e-9))
         start = ((n - 1) - inside * h) / 2
-        return start + h * np.arange(-beyond, inside + beyond + 1)
+        return (start + h * np.arange(-beyond, inside + beyond + 1)).astype(np.float64)
 
     def _at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
         h, w = self.spacing[axis], self.width[axis]
@@ -91,7 +101,9 @@ def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
     shape = coefficients.shape
     first = min(range(3), key=lambda axis: matrices[axis].shape[0] / matrices[axis].shape[1])
     if first == 0:
-        out = (x @ coefficients.reshape(shape[0], shape[1], -1)).reshape(shape[0], x.shape[0], shape[2], shape[3])
+        out = (x @ coefficients.reshape(shape[0], shape[1], -1)).reshape(
+            shape[0], x.shape[0], shape[2], shape[3]
+        )
         return (y @ out) @ z.T
     if first == 1:
         out = y @ coefficients

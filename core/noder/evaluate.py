@@ -89,18 +89,26 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
         notes.append("No scan was held out: no row says how well times without a scan are predicted.")
     beyond = [row["index"] for row in held if row["extrapolated"]]
     if beyond:
-        notes.append(f"Scans {', '.join(map(str, beyond))} lie beyond the last seen scan: their rows are extrapolation.")
-    notes.append(f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} are extrapolation.")
+        notes.append(
+            f"Scans {', '.join(map(str, beyond))} lie beyond the last seen scan: their rows are extrapolation."
+        )
+    notes.append(
+        f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} are extrapolation."
+    )
     folded = [row["index"] for row in rows if row.get("folds")]
     if folded:
-        notes.append(f"The map folds at scans {', '.join(map(str, folded))}: Jacobians there mean nothing where it does.")
+        notes.append(
+            f"The map folds at scans {', '.join(map(str, folded))}: Jacobians there mean nothing where it does."
+        )
     return tuple(notes)
 
 
 class _Scorer:
     """Rows of one fit; the truth of a row is its scan matched to the reference."""
 
-    def __init__(self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask) -> None:
+    def __init__(
+        self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask
+    ) -> None:
         self.trajectory, self.series, self.gains, self.mask = trajectory, series, gains, mask
         self.matching = any(gain != Gain() for gain in gains.values())
         self.position = {scan.index: k for k, scan in enumerate(trajectory.scans)}
@@ -108,7 +116,13 @@ class _Scorer:
     def excluded(self, index: int) -> Row:
         """A row without scores."""
         scan = self.series.scans[index]
-        return {"index": index, "name": scan.image.name, "time": scan.time, "role": "excluded", "rule": "not scored"}
+        return {
+            "index": index,
+            "name": scan.image.name,
+            "time": scan.time,
+            "role": "excluded",
+            "rule": "not scored",
+        }
 
     def row(self, index: int) -> Row:
         """Scores of one scan."""
@@ -133,7 +147,9 @@ class _Scorer:
         return match_at(self.trajectory, self.series, index, self.mask)
 
     def _rule(self, t: float, without: int | None) -> str:
-        names = " and ".join(str(self.trajectory.scans[k].index) for k, _ in self.trajectory.carriers(t, without))
+        names = " and ".join(
+            str(self.trajectory.scans[k].index) for k, _ in self.trajectory.carriers(t, without)
+        )
         return f"carried from scan {names}" + (", without itself" if without is not None else "")
 
     def _predictions(self, t: float, without: int | None) -> dict[str, Callable[[], Tensor]]:
@@ -163,12 +179,16 @@ class _Scorer:
 
 def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Mean of each score over the held-out rows, or over the seen ones where none was held out."""
-    chosen = [row for row in rows if row["role"] == "held out"] or [row for row in rows if row["role"] == "seen"]
+    chosen = [row for row in rows if row["role"] == "held out"] or [
+        row for row in rows if row["role"] == "seen"
+    ]
     summary: dict[str, dict[str, float]] = {}
     for name in PREDICTORS:
         scores = [row[name] for row in chosen if name in row]
         if scores:
-            keys = [key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+            keys = [
+                key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"
+            ]
             summary[name] = {key: float(np.mean([score[key] for score in scores])) for key in keys}
     return summary
 
@@ -190,7 +210,9 @@ def carried_labels(trajectory: Trajectory, labels: NDArray[Any], t: float) -> ND
     values = np.unique(labels)
     best, winner = np.full(labels.shape, -1.0, dtype=np.float32), np.zeros(labels.shape, dtype=labels.dtype)
     for value in values:
-        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[0].numpy()
+        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[
+            0
+        ].numpy()
         winner[part > best] = value
         best = np.maximum(best, part)
     return winner

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +220,7 @@ def _checked_carry(carry: str) -> Carry:
 def _stored(trajectory: Trajectory, volume: Tensor) -> NDArray[np.float32]:
     """(I,J,K) on the closest RAS grid -> float32 in the stored axis order."""
     array: NDArray[np.float32] = volume.detach().cpu().float().numpy()
-    return cast("NDArray[np.float32]", trajectory.stored_grid.reorientation().undo(array))
+    return trajectory.stored_grid.reorientation().undo(array)
 
 
 def _write_stored(path: Path, trajectory: Trajectory, volume: Tensor) -> None:

@@ -23,7 +23,9 @@ class DisplacementField:
 
     def __post_init__(self) -> None:
         if tuple(self.u.shape) != (3, *self.grid.shape):
-            raise ValueError(f"a field on a grid of {self.grid.shape} has shape (3, ...), not {tuple(self.u.shape)}")
+            raise ValueError(
+                f"a field on a grid of {self.grid.shape} has shape (3, ...), not {tuple(self.u.shape)}"
+            )
 
     def at(self, points_mm: Tensor) -> Tensor:
         """Displacement in mm at RAS mm points (...,3) -> (...,3)."""
@@ -33,7 +35,9 @@ class DisplacementField:
         """(I,J,K,3) float64: phi(x) in RAS mm for every voxel."""
         return self.grid.points() + self.u.movedim(0, -1).double()
 
-    def warp(self, moving: Tensor, moving_grid: Grid, *, outside: str = "edge", nearest: bool = False) -> Tensor:
+    def warp(
+        self, moving: Tensor, moving_grid: Grid, *, outside: str = "edge", nearest: bool = False
+    ) -> Tensor:
         """`moving` (C,...) on `moving_grid`, pulled onto this field's grid -> (C,I,J,K)."""
         return moving_grid.sample(moving, self.points(), outside=outside, nearest=nearest)
 
@@ -46,14 +50,15 @@ class DisplacementField:
 
         The residual counts voxels whose pre-image lies in the grid.
         """
-        target = self.grid.points()
-        found = invert_points(self.at, target, tolerance_mm, iterations)
-        residual = (found + self.at(found) - target).norm(dim=-1)
-        index = self.grid.to_index(found)
-        size = torch.tensor(self.grid.shape, dtype=index.dtype)
-        inside = ((index >= 0) & (index <= size - 1)).all(dim=-1)
+        # in voxel units and float32: this is done for whole volumes, and mm in float64 would cost four times as much
+        v = self._voxel_displacement().float()
+        target = self.grid.indices().float()
+        found = invert_points(lambda y: sample_displacement(v, y), target, tolerance_mm / max(self.grid.spacing), iterations)
+        to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy(), dtype=torch.float32)
+        residual = ((found + sample_displacement(v, found) - target) @ to_mm.T).norm(dim=-1)
+        inside = ((found >= 0) & (found <= torch.tensor(self.grid.shape) - 1)).all(dim=-1)
         largest = float(residual[inside].max()) if bool(inside.any()) else float(residual.max())
-        return DisplacementField((found - target).movedim(-1, 0).to(self.u), self.grid), largest
+        return DisplacementField(((found - target) @ to_mm.T).movedim(-1, 0).contiguous().to(self.u), self.grid), largest
 
     def jacobian_determinant(self) -> Tensor:
         """det D phi (I,J,K), by central differences (one-sided at the border)."""
@@ -70,7 +75,9 @@ class DisplacementField:
         smallest = torch.full(self.grid.shape, float("inf"), dtype=u.dtype, device=u.device)
         sides = [_one_sided(u, axis) for axis in range(3)]
         for choice in product((0, 1), repeat=3):
-            torch.minimum(smallest, determinant([sides[axis][choice[axis]] for axis in range(3)]), out=smallest)
+            torch.minimum(
+                smallest, determinant([sides[axis][choice[axis]] for axis in range(3)]), out=smallest
+            )
         return smallest
 
     def folds(self, mask: Tensor | None = None) -> int:
@@ -80,14 +87,16 @@ class DisplacementField:
 
     def _voxel_displacement(self) -> Tensor:
         """u in voxel units along the grid's own axes, so that determinants need no spacing or direction."""
-        to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=self.u.dtype, device=self.u.device)
+        to_voxel = torch.as_tensor(
+            self.grid.inverse_affine[:3, :3].copy(), dtype=self.u.dtype, device=self.u.device
+        )
         return torch.einsum("ab,bijk->aijk", to_voxel, self.u)
 
 
 def invert_points(
-    displacement: Callable[[Tensor], Tensor], target: Tensor, tolerance_mm: float = 1e-3, iterations: int = 60
+    displacement: Callable[[Tensor], Tensor], target: Tensor, tolerance: float = 1e-3, iterations: int = 60
 ) -> Tensor:
-    """Points y with y + displacement(y) = target (...,3).
+    """Points y with y + displacement(y) = target (...,3), all in one unit; residual under `tolerance` where it converges.
 
     The plain fixed point y <- target - u(y) does for most points; it stalls where the map shears or stretches much.
     The points that it leaves are finished by Newton steps, halved as long as they make the residual larger.
@@ -96,18 +105,29 @@ def invert_points(
     found = goal.clone()
     active = torch.arange(len(goal))
     for _ in range(_FIXED_POINT_STEPS):
-        trial, wanted = found[active], goal[active]
+        whole = len(active) == len(goal)
+        trial, wanted = (found, goal) if whole else (found[active], goal[active])
         left = wanted - trial - displacement(trial)
-        found[active] = trial + left
-        active = active[left.norm(dim=-1) >= tolerance_mm]
+        if whole:
+            found = found + left
+        else:
+            found[active] = trial + left
+        moving = left.norm(dim=-1) >= tolerance
+        if bool(moving.all()):
+            continue
+        active = active[moving]
         if not len(active):
             return found.reshape(target.shape)
-    found[active] = _newton(displacement, goal[active], found[active], tolerance_mm, iterations)
+    found[active] = _newton(displacement, goal[active], found[active], tolerance, iterations)
     return found.reshape(target.shape)
 
 
 def _newton(
-    displacement: Callable[[Tensor], Tensor], goal: Tensor, start: Tensor, tolerance_mm: float, iterations: int
+    displacement: Callable[[Tensor], Tensor],
+    goal: Tensor,
+    start: Tensor,
+    tolerance: float,
+    iterations: int,
 ) -> Tensor:
     """Damped Newton for y + displacement(y) = goal (N,3), each point with a step of its own."""
     best = start.clone()
@@ -115,7 +135,7 @@ def _newton(
     error = residual.norm(dim=-1)
     damping = torch.ones_like(error)
     for _ in range(iterations):
-        active = (error >= tolerance_mm).nonzero()[:, 0]
+        active = (error >= tolerance).nonzero()[:, 0]
         if not len(active):
             break
         y, r = best[active], residual[active]
@@ -130,10 +150,10 @@ def _newton(
     return best
 
 
-def _map_jacobian(displacement: Callable[[Tensor], Tensor], y: Tensor, step_mm: float = 1e-2) -> Tensor:
+def _map_jacobian(displacement: Callable[[Tensor], Tensor], y: Tensor, step: float = 1e-2) -> Tensor:
     """I + du/dy (N,3,3) by central differences."""
-    shifts = step_mm * torch.eye(3, dtype=y.dtype)
-    columns = [(displacement(y + shift) - displacement(y - shift)) / (2 * step_mm) for shift in shifts]
+    shifts = step * torch.eye(3, dtype=y.dtype)
+    columns = [(displacement(y + shift) - displacement(y - shift)) / (2 * step) for shift in shifts]
     return torch.eye(3, dtype=y.dtype) + torch.stack(columns, dim=-1)
 
 
@@ -162,4 +182,5 @@ def determinant(columns: list[Tensor]) -> Tensor:
     """det(I + [columns]) for three displacement derivatives (3,I,J,K) along the grid's axes."""
     (a, d, g), (b, e, h), (c, f, i) = columns
     a, e, i = a + 1, e + 1, i + 1
-    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    det: Tensor = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    return det

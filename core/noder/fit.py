@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from noder.errors import InputError, OutOfMemory, UsageError
 from noder.decoder import Decoder
+from noder.errors import InputError, OutOfMemory, UsageError
 from noder.evaluate import Report, evaluate, match_at
 from noder.methods import METHODS, PRESETS
-from noder.methods.noder import Iteration, NoderCurve, NoderFit, NoderSettings
+from noder.methods.noder import Iteration, NoderCurve, NoderSettings
 from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
 from noder.provenance import Provenance
 from noder.series import ImageSeries
@@ -56,7 +56,10 @@ class FitConfig:
             raise UsageError(f"There is no preset '{self.preset}'. Choose from: {', '.join(PRESETS)}.")
         settings = self.settings or PRESETS[self.preset]
         return replace(
-            self, settings=settings, hold_out=tuple(sorted(set(self.hold_out))), exclude=tuple(sorted(set(self.exclude)))
+            self,
+            settings=settings,
+            hold_out=tuple(sorted(set(self.hold_out))),
+            exclude=tuple(sorted(set(self.exclude))),
         )
 
 
@@ -87,10 +90,10 @@ class FitResult:
     gains: dict[int, Gain]
     history: list[FitProgress]
     provenance: Provenance
+    model: NoderCurve = field(repr=False)
     report: Report | None = None
     stopped: bool = False
     notes: tuple[str, ...] = ()
-    model: NoderCurve | None = field(default=None, repr=False)
 
     def scored(self) -> FitResult:
         """The same with its report."""
@@ -159,7 +162,9 @@ class _Run:
         images = [standardised(series.scans[k].image.numpy(), mask).to(self.device) for k in self.seen]
         assert config.settings is not None  # resolved() has set it
         on_device = torch.from_numpy(mask).to(self.device)
-        self.method = METHODS[config.method](images, taus, on_device, series.grid, config.settings, config.seed)
+        self.method = METHODS[config.method](
+            images, taus, on_device, series.grid, config.settings, config.seed
+        )
 
     def steps(self, started: float) -> Iterator[FitProgress]:
         """Progress after every iteration, with a snapshot every half second."""
@@ -186,8 +191,8 @@ class _Run:
             gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
             trajectory = self._trajectory(curve, gains)
         return FitResult(
-            trajectory, self.series, self.config, gains, history, provenance,
-            stopped=stopped, notes=self.notes, model=curve,
+            trajectory, self.series, self.config, gains, history, provenance, curve,
+            stopped=stopped, notes=self.notes,
         )  # fmt: skip
 
     def _snapshot(self, iteration: Iteration) -> Trajectory:
@@ -196,7 +201,9 @@ class _Run:
         return self._trajectory(NoderCurve(basis, states, rates, self.span, self.method.voxel_mm), {})
 
     def _folds(self, iteration: Iteration) -> int:
-        field: DisplacementField = self._snapshot(iteration).field(self.series.grid.coarsen((2, 2, 2)), self.span[1])
+        field: DisplacementField = self._snapshot(iteration).field(
+            self.series.grid.coarsen((2, 2, 2)), self.span[1]
+        )
         return field.folds()
 
     def _trajectory(self, curve: NoderCurve, gains: Mapping[int, Gain]) -> Trajectory:
@@ -232,7 +239,9 @@ def check(series: ImageSeries, config: FitConfig) -> None:
                     "time. Leave it in, or start the series at a later scan."
                 )
     if len(seen_scans(series, config)) < 2:
-        raise UsageError("A fit needs the reference and at least one more scan. Hold out or exclude fewer scans.")
+        raise UsageError(
+            "A fit needs the reference and at least one more scan. Hold out or exclude fewer scans."
+        )
     if min(series.grid.shape) < SMALLEST_AXIS:
         shape = " x ".join(str(k) for k in series.grid.shape)
         raise InputError(
@@ -259,7 +268,12 @@ def make_trajectory(
 ) -> Trajectory:
     """The trajectory of a curve over the `seen` scans of a series, matched by their `gains`."""
     scans = [
-        SeenScan(k, series.scans[k].time, series.scans[k].image.name, gains.get(k, Gain())(series.scans[k].image.tensor()))
+        SeenScan(
+            k,
+            series.scans[k].time,
+            series.scans[k].image.name,
+            gains.get(k, Gain())(series.scans[k].image.tensor()),
+        )
         for k in seen
     ]
     return Trajectory(decoder, curve, scans, series.unit, series.reference.image.stored_grid)
@@ -276,4 +290,8 @@ def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask
     if path is not None:
         mask, notes = read_mask(path, series.grid)
         return mask, path.name, notes
-    return foreground([series.scans[k].image.numpy() for k in seen], series.grid), "foreground (automatic)", ()
+    return (
+        foreground([series.scans[k].image.numpy() for k in seen], series.grid),
+        "foreground (automatic)",
+        (),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = TypeVar("Array", NDArray[np.generic], Tensor)
+Array = TypeVar("Array", bound="NDArray[Any] | Tensor")
 Triple = tuple[int, int, int]
 
 _AXIS_NAMES = ("LR", "PA", "IS")
@@ -28,17 +28,12 @@ class Reorientation:
 
     def apply(self, array: Array) -> Array:
         """Permute and flip the last three axes of `array`."""
-        lead = array.ndim - 3
-        axes = [*range(lead), *(lead + k for k in self.order)]
-        flipped = [lead + k for k in range(3) if self.flips[k]]
-        return _flip(_permute(array, axes), flipped)
+        return _flip(_permute(array, self.order), self.flips)
 
     def undo(self, array: Array) -> Array:
         """Inverse of `apply`."""
-        lead = array.ndim - 3
-        flipped = [lead + k for k in range(3) if self.flips[k]]
-        axes = [*range(lead), *(lead + int(k) for k in np.argsort(self.order))]
-        return _permute(_flip(array, flipped), axes)
+        back = cast(Triple, tuple(int(k) for k in np.argsort(self.order)))
+        return _permute(_flip(array, self.flips), back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,11 @@ class Grid:
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
-        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        if (
+            affine.shape != (4, 4)
+            or not np.isfinite(affine).all()
+            or abs(np.linalg.det(affine[:3, :3])) < 1e-12
+        ):
             raise ValueError(f"a grid's affine must be an invertible 4x4 matrix, not {self.affine!r}")
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
@@ -59,7 +58,7 @@ class Grid:
     @cached_property
     def inverse_affine(self) -> NDArray[np.float64]:
         """RAS mm -> voxel index."""
-        return np.linalg.inv(self.affine)
+        return np.linalg.inv(self.affine).astype(np.float64)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -74,7 +73,8 @@ class Grid:
     @property
     def direction(self) -> NDArray[np.float64]:
         """(3,3): column k is the unit vector of axis k."""
-        return self.affine[:3, :3] / np.array(self.spacing)
+        columns: NDArray[np.float64] = self.affine[:3, :3] / np.array(self.spacing)
+        return columns
 
     @property
     def n_voxels(self) -> int:
@@ -110,7 +110,9 @@ class Grid:
 
     def matches(self, other: Grid, tolerance_mm: float = 0.1) -> bool:
         """Whether `other` has the same shape and its corners lie within `tolerance_mm`."""
-        return self.shape == other.shape and bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
+        return self.shape == other.shape and bool(
+            np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm
+        )
 
     def to_mm(self, index: Array) -> Array:
         """Voxel index (...,3) -> RAS mm (...,3)."""
@@ -133,7 +135,9 @@ class Grid:
         """The permutation and flips that lead to the closest RAS grid."""
         world, signs = _closest_axes(self.affine)
         order = tuple(world.index(axis) for axis in range(3))
-        return Reorientation(cast(Triple, order), cast("tuple[bool, bool, bool]", tuple(signs[k] < 0 for k in order)))
+        return Reorientation(
+            cast(Triple, order), cast("tuple[bool, bool, bool]", tuple(signs[k] < 0 for k in order))
+        )
 
     def reoriented(self, change: Reorientation) -> Grid:
         """The grid of `change.apply(data)`: the same voxels at the same places."""
@@ -165,7 +169,9 @@ class Grid:
         start[axis], stop[axis] = index, index + 1
         return self.crop(cast(Triple, tuple(start)), cast(Triple, tuple(stop)))
 
-    def sample(self, volume: Tensor, points_mm: Tensor, *, outside: str = "edge", nearest: bool = False) -> Tensor:
+    def sample(
+        self, volume: Tensor, points_mm: Tensor, *, outside: str = "edge", nearest: bool = False
+    ) -> Tensor:
         """Interpolate `volume` (C,I,J,K), which lives on this grid, at RAS mm `points_mm` (...,3) -> (C,...)."""
         return sample_at_index(volume, self.to_index(points_mm), outside=outside, nearest=nearest)
 
@@ -196,10 +202,13 @@ def block_mean(volume: Tensor, factors: Triple) -> Tensor:
 
 
 def _affine(matrix: NDArray[np.float64], points: Array) -> Array:
+    moved: Any
     if isinstance(points, Tensor):
         m = torch.as_tensor(matrix.copy(), dtype=points.dtype, device=points.device)
-        return points @ m[:3, :3].T + m[:3, 3]
-    return cast(Array, np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3])
+        moved = points @ m[:3, :3].T + m[:3, 3]
+    else:
+        moved = np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
+    return cast(Array, moved)
 
 
 def _from_parts(columns: NDArray[np.float64], origin: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,9 +233,16 @@ def _closest_axes(affine: NDArray[np.float64]) -> tuple[list[int], list[float]]:
     return order, [float(np.sign(rotation[world, axis])) for axis, world in enumerate(order)]
 
 
-def _permute(array: Array, axes: list[int]) -> Array:
-    return array.permute(axes) if isinstance(array, Tensor) else array.transpose(axes)
+def _permute(array: Array, order: Triple) -> Array:
+    """Put the last three axes into `order`."""
+    lead = array.ndim - 3
+    axes = [*range(lead), *(lead + k for k in order)]
+    moved: Any = torch.permute(array, axes) if isinstance(array, Tensor) else np.transpose(array, axes)
+    return cast(Array, moved)
 
 
-def _flip(array: Array, axes: list[int]) -> Array:
-    return array.flip(axes) if isinstance(array, Tensor) else cast(Array, np.flip(array, axes))
+def _flip(array: Array, flips: tuple[bool, bool, bool]) -> Array:
+    """Reverse those of the last three axes whose entry is True."""
+    axes = [array.ndim - 3 + k for k in range(3) if flips[k]]
+    turned: Any = torch.flip(array, axes) if isinstance(array, Tensor) else np.flip(array, axes)
+    return cast(Array, turned)

@@ -87,7 +87,9 @@ def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:
     values, notes = read_on_grid(path, grid)
     mask: Mask = values != 0
     if not mask.any():
-        raise InputError(f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none.")
+        raise InputError(
+            f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none."
+        )
     return mask, notes
 
 
@@ -97,4 +99,6 @@ def read_on_grid(path: Path, grid: Grid, volume: int | None = None) -> tuple[NDA
     if image.grid.matches(grid):
         return image.numpy(), ()
     moved = image.grid.sample(image.tensor(), grid.points(), outside="zero", nearest=True)
-    return moved[0].numpy(), (f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",)
+    return moved[0].numpy(), (
+        f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",
+    )

@@ -52,7 +52,10 @@ class Folding:
             corner, across, signs = self._short(torch.einsum("ab,bijk->aijk", to_voxel, u))
         flat = u.flatten(1)
         at_corner = flat[:, corner]
-        columns = [to_voxel @ ((flat[:, other] - at_corner) * sign) for other, sign in zip(across, signs, strict=True)]
+        columns = [
+            to_voxel @ ((flat[:, other] - at_corner) * sign)
+            for other, sign in zip(across, signs, strict=True)
+        ]
         short = self.least - determinant(columns)
         return stable_sum(short * short) / (8 * math.prod(n - 1 for n in u.shape[1:]))
 
@@ -63,8 +66,10 @@ class Folding:
         strides = (v.shape[2] * v.shape[3], v.shape[3], 1)
         found = []
         for ends in product((0, 1), repeat=3):
-            cells = (determinant([_corner(steps[k], k, shape, ends) for k in range(3)]) < self.least).nonzero()
-            corner = sum((cells[:, k] + ends[k]) * strides[k] for k in range(3))
+            cells = (
+                determinant([_corner(steps[k], k, shape, ends) for k in range(3)]) < self.least
+            ).nonzero()
+            corner = (cells + cells.new_tensor(ends)) @ cells.new_tensor(strides)
             turns = cells.new_tensor([1 - 2 * end for end in ends])[:, None].expand(3, len(cells))
             found.append((corner, turns))
         corner, turns = torch.cat([c for c, _ in found]), torch.cat([t for _, t in found], dim=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -70,7 +70,10 @@ class MeanSquares:
         return stable_sum((fixed[0] - moved[0]) ** 2 * weight)
 
 
-SIMILARITIES: dict[str, type[LocalNCC] | type[MeanSquares]] = {"local NCC": LocalNCC, "mean squares": MeanSquares}
+SIMILARITIES: dict[str, type[LocalNCC] | type[MeanSquares]] = {
+    "local NCC": LocalNCC,
+    "mean squares": MeanSquares,
+}
 
 
 def stable_sum(values: Tensor) -> Tensor:
@@ -89,4 +92,4 @@ def window_means(n: int, width: int, device: torch.device) -> Tensor:
     """(n,n): row i averages the window of `width` around i, cut at the border."""
     index = torch.arange(n, device=device)
     band = ((index[:, None] - index[None]).abs() <= width // 2).float()
-    return cast(Tensor, band / band.sum(1, keepdim=True))
+    return band / band.sum(1, keepdim=True)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -46,18 +45,22 @@ def load_result(folder: Path | str) -> FitResult:
     try:
         config = _config(described["config"])
         series = _series(described, folder)
-        gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
+        gains = {
+            row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row
+        }
         curve, decoder_settings = _read_model(folder / MODEL)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / RESULT} is not a result of this version: {error} is missing or odd. Fit again.") from error
+        raise InputError(
+            f"{folder / RESULT} is not a result of this version: {error} is missing or odd. Fit again."
+        ) from error
     decoder = make_decoder(series.grid, decoder_settings)
     trajectory = make_trajectory(decoder, curve, series, seen_scans(series, config), gains)
     return FitResult(
-        trajectory, series, config, gains, history, provenance, report,
-        stopped=described["stopped"], notes=tuple(described["notes"]), model=curve,
+        trajectory, series, config, gains, history, provenance, curve, report,
+        stopped=described["stopped"], notes=tuple(described["notes"]),
     )  # fmt: skip
 
 
@@ -82,7 +85,11 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
         "summary": None if report is None else report.summary,
         "report": None if report is None else _without_rows(report),
         "notes": list(result.notes),
-        "grid": {"shape": list(stored.shape), "affine": stored.affine.tolist(), "orientation": stored.orientation},
+        "grid": {
+            "shape": list(stored.shape),
+            "affine": stored.affine.tolist(),
+            "orientation": stored.orientation,
+        },
         "frames": list(series.frames),
         "n_given": series.n_given,
         "series_notes": list(series.notes),
@@ -99,9 +106,23 @@ def config_as_dict(config: FitConfig) -> dict[str, Any]:
 
 def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
     scan, gain, config = result.series.scans[k], result.gains.get(k), result.config
-    role = "held out" if k in config.hold_out else "excluded" if k in config.exclude else "seen" if k else "reference"
+    role = (
+        "held out"
+        if k in config.hold_out
+        else "excluded"
+        if k in config.exclude
+        else "seen"
+        if k
+        else "reference"
+    )
     path = scan.image.path
-    row: dict[str, Any] = {"index": k, "name": scan.image.name, "time": scan.time, "time_source": scan.time_source, "role": role}
+    row: dict[str, Any] = {
+        "index": k,
+        "name": scan.image.name,
+        "time": scan.time,
+        "time_source": scan.time_source,
+        "role": role,
+    }
     if path is not None:
         row |= {
             "path": str(path.absolute()), "relative_path": _relative(path, folder), "volume": scan.image.volume,
@@ -135,15 +156,17 @@ def _without_rows(report: Report) -> dict[str, Any]:
 
 def _model_bytes(result: FitResult) -> bytes:
     """Weights and configuration only, so that equal fits are equal files."""
-    curve = result.model
-    weights = {name: value.contiguous() for name, value in curve.network.state_dict().items()}
+    curve, network, settings = result.model, result.model.network, result.config.settings
+    if network is None or settings is None:
+        raise ValueError("a snapshot of a running fit cannot be saved")
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     model = {
         "method": result.config.method,
-        "settings": asdict(result.config.settings),
+        "settings": asdict(settings),
         "seed": result.config.seed,
         "shape": list(result.series.grid.shape),
         "affine": result.series.grid.affine.tolist(),
-        "control_points": list(curve.network.shape),
+        "control_points": list(network.shape),
         "steps": curve.steps,
         "span": list(curve.span),
         "voxel_mm": curve.voxel_mm,
@@ -159,7 +182,9 @@ def _read_model(path: Path) -> tuple[NoderCurve, NoderSettings]:
         network = VelocityNetwork(tuple(model["control_points"]))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
+        raise InputError(
+            f"{path} cannot be read as a fitted model ({error}). Fit the series again."
+        ) from error
     curve = NoderCurve.solve(network, model["steps"], tuple(model["span"]), model["voxel_mm"])
     return curve, NoderSettings(**model["settings"])
 
@@ -193,10 +218,14 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
     scans: list[Scan] = []
     for row in described["scans"]:
         if "path" not in row:
-            raise InputError(f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again.")
+            raise InputError(
+                f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again."
+            )
         path = _find(row, folder)
         if hashed.setdefault(path, _sha256(path)) != row["sha256"]:
-            raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
+            raise InputError(
+                f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again."
+            )
         image = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
         if row["resampled"]:
             image = image.resampled_onto(scans[0].image)
@@ -216,7 +245,9 @@ def _find(row: Mapping[str, Any], folder: Path) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise InputError(f"{row['path']}, a scan of the fit in {folder}, is not there any more. Put {name} back, or into {folder}.")
+    raise InputError(
+        f"{row['path']}, a scan of the fit in {folder}, is not there any more. Put {name} back, or into {folder}."
+    )
 
 
 def _report(described: Mapping[str, Any] | None, rows: list[dict[str, Any]] | None) -> Report | None:
@@ -227,7 +258,9 @@ def _report(described: Mapping[str, Any] | None, rows: list[dict[str, Any]] | No
 
 def _log(result: FitResult) -> str:
     when = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    head = [f"{when}  {len(result.history)} iterations, {result.provenance.seconds:.1f} s on {result.provenance.device}"]
+    head = [
+        f"{when}  {len(result.history)} iterations, {result.provenance.seconds:.1f} s on {result.provenance.device}"
+    ]
     head += ["stopped by the user"] if result.stopped else []
     steps = [
         f"{step.step:5d}/{step.total}  {step.seconds:8.2f} s  {step.stage:10s}  "

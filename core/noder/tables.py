@@ -36,7 +36,10 @@ def format_labels(rows: Sequence[Row], unit: str) -> str:
     head = ["scan", f"time ({unit})", *(f"label {label} carried (not)" for label in labels)]
     body = [
         [str(row["index"]), f"{row['time']:g}"]
-        + [f"{row['dice'].get(k, float('nan')):.3f} ({row['dice_not_carried'].get(k, float('nan')):.3f})" for k in labels]
+        + [
+            f"{row['dice'].get(k, float('nan')):.3f} ({row['dice_not_carried'].get(k, float('nan')):.3f})"
+            for k in labels
+        ]
         for row in rows
     ]
     return "\n".join(["Dice of the first scan's labels:", *aligned([head, *body])])
@@ -45,7 +48,9 @@ def format_labels(rows: Sequence[Row], unit: str) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines of columns."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _scan_cells(row: Row, names: Sequence[str]) -> list[str]:

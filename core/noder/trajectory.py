@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from noder.decoder import Decoder, Matrices, aligned_axes, apply_separable, as_tensor
 from noder.errors import UsageError
 from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
-from noder.grid import Grid, sample_at_index
+from noder.grid import Grid, Reorientation, sample_at_index
 
 Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
@@ -146,11 +147,21 @@ class Trajectory:
         """
         if carry not in CARRIES:
             raise UsageError(f"carry must be one of {', '.join(CARRIES)}, not '{carry}'")
-        grid = grid or self.grid
-        pulled = self.field(grid, t).points()
+        change, pulled = self._pulled(grid or self.grid, t)
         chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
         parts = [weight * self._carry(k, pulled) for k, weight in chosen]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+        return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
+
+    def prepare(self) -> Trajectory:
+        """Compute the inverses that `carry="neighbours"` needs, so that the first prediction is as quick as the next."""
+        for t in self.times[1:]:
+            self._inverse(t)
+        return self
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare` has nothing left to do."""
+        return all(t in self._inverses for t in self.times[1:])
 
     def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
         """J(x,t) = 1 / det D phi_t(x) (I,J,K) on the frame at t: above 1 is larger than at the reference.
@@ -160,47 +171,72 @@ class Trajectory:
         grid = grid or self.grid
         change = grid.reorientation()
         axes = aligned_axes(self.grid, grid.reoriented(change))
-        det = self._determinant_at(grid.points(), t) if axes is None else change.undo(self._determinant_on(axes, t))
+        det = (
+            self._determinant_at(grid.points(), t)
+            if axes is None
+            else change.undo(self._determinant_on(axes, t))
+        )
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
 
-    def _determinant_on(self, axes: list[np.ndarray], t: float) -> Tensor:
+    def _determinant_on(self, axes: list[NDArray[np.float64]], t: float) -> Tensor:
         rows = self._rows(axes)
         slopes = [as_tensor(self.decoder.slopes(axis, index)) for axis, index in enumerate(axes)]
-        c, to_voxel = self._curve(t), self._to_voxel()
+        c = self._in_voxels(self._curve(t))
         columns = []
         for axis in range(3):
-            along: Matrices = tuple(slopes[k] if k == axis else rows[k] for k in range(3))  # type: ignore[assignment]
-            columns.append(torch.einsum("ab,bijk->aijk", to_voxel, apply_separable(along, c)))
+            x, y, z = (slopes[k] if k == axis else rows[k] for k in range(3))
+            columns.append(apply_separable((x, y, z), c))
         return determinant(columns)
 
     def _determinant_at(self, points: Tensor, t: float) -> Tensor:
         step = min(self.grid.spacing) / 2
         shifts = step * torch.eye(3, dtype=points.dtype)
         columns = [
-            ((self.displacement(points + s, t) - self.displacement(points - s, t)) / (2 * step)).movedim(-1, 0)
+            ((self.displacement(points + s, t) - self.displacement(points - s, t)) / (2 * step)).movedim(
+                -1, 0
+            )
             for s in shifts
         ]
         return determinant(columns).float()
 
+    def _pulled(self, grid: Grid, t: float) -> tuple[Reorientation, Tensor]:
+        """phi_t of the voxels of `grid` in closest RAS, as voxel indices of the reference (I,J,K,3), and that change."""
+        change = grid.reorientation()
+        upright = grid.reoriented(change)
+        axes = aligned_axes(self.grid, upright)
+        if axes is None:
+            points = upright.points()
+            return change, self.grid.to_index(points + self.displacement(points, t)).float()
+        u = apply_separable(self._rows(axes), self._in_voxels(self._curve(t)))
+        still = torch.meshgrid(*(as_tensor(index) for index in axes), indexing="ij")
+        return change, torch.stack(still, dim=-1) + u.movedim(0, -1)
+
     def _carry(self, position: int, pulled: Tensor) -> Tensor:
-        """Scan `position` at phi_s^-1 of the points that phi_t has pulled into the reference."""
+        """Scan `position` at phi_s^-1 of the voxel indices that phi_t has pulled into the reference."""
         scan = self.scans[position]
-        return sample_at_index(scan.volume, self.grid.to_index(self._pull(pulled, scan.time)))
+        return sample_at_index(scan.volume, self._unpulled(pulled, scan.time))
+
+    def _unpulled(self, index: Tensor, t: float) -> Tensor:
+        """phi_t^-1 of voxel indices of the reference, t the time of a seen scan."""
+        return index if t == self.t_first else index + sample_displacement(self._inverse(t)[0], index)
 
     def _pull(self, points: Tensor, t: float) -> Tensor:
-        """phi_t^-1 of points in the reference."""
-        if t == self.t_first:
-            return points
+        """phi_t^-1 of points in the reference, in mm."""
         if t in self.times:
-            return points + self._sample(self._inverse(t)[0], points)
+            return self.grid.to_mm(self._unpulled(self.grid.to_index(points), t))
         return points + self.inverse(points, t)
 
     def _inverse(self, t: float) -> tuple[Tensor, float]:
-        """The inverse of phi_t on the reference's grid (3,I,J,K) and its residual in mm; computed once a scan."""
+        """The inverse of phi_t in voxels (3,I,J,K) and its residual in mm; computed once a scan."""
         if t not in self._inverses:
             field, residual = DisplacementField(self._full(t), self.grid).invert()
-            self._inverses[t] = field.u, residual
+            self._inverses[t] = self._in_voxels(field.u), residual
         return self._inverses[t]
+
+    def _in_voxels(self, vectors: Tensor) -> Tensor:
+        """(3,...) vectors in mm -> in voxels along the reference's axes."""
+        to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32)
+        return (to_voxel @ vectors.flatten(1)).reshape(vectors.shape)
 
     def _full(self, t: float) -> Tensor:
         """u(.,t) on the reference's grid; the last two are kept."""
@@ -213,8 +249,6 @@ class Trajectory:
     def _sample(self, u: Tensor, points: Tensor) -> Tensor:
         return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)
 
-    def _rows(self, axes: list[np.ndarray]) -> Matrices:
-        return tuple(as_tensor(self.decoder.rows(axis, index)) for axis, index in enumerate(axes))  # type: ignore[return-value]
-
-    def _to_voxel(self) -> Tensor:
-        return torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32)
+    def _rows(self, axes: list[NDArray[np.float64]]) -> Matrices:
+        x, y, z = (as_tensor(self.decoder.rows(axis, index)) for axis, index in enumerate(axes))
+        return x, y, z

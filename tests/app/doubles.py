@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from torch import Tensor
 
 from noder.fields import DisplacementField
@@ -74,9 +77,7 @@ class ArrayImage:
         return torch.from_numpy(self.array)[None]
 
 
-def ras_grid(
-    shape: tuple[int, int, int] = (40, 50, 30), spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)
-) -> Grid:
+def ras_grid(shape: tuple[int, int, int] = (40, 50, 30), spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)) -> Grid:
     """An axis-aligned grid centred on 0 mm."""
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
@@ -108,9 +109,7 @@ def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
     """The fields of a Session with a series of three scans and a growing trajectory."""
     grid = grid or ras_grid()
     data = phantom(grid)
-    scans = tuple(
-        SimpleNamespace(image=ArrayImage(data + k, grid, f"scan_{k}.nii"), time=float(k)) for k in range(3)
-    )
+    scans = tuple(SimpleNamespace(image=ArrayImage(data + k, grid, f"scan_{k}.nii"), time=float(k)) for k in range(3))
     series = SimpleNamespace(scans=scans, unit="years", grid=grid, times=[0.0, 1.0, 2.0])
     centre = tuple(grid.to_mm((np.array(grid.shape) - 1) / 2).tolist())
     fields: dict[str, Any] = {
@@ -128,3 +127,10 @@ def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
         "radiological": False,
     }
     return SimpleNamespace(**{**fields, **changes})
+
+
+def move(widget: QWidget, place: QPoint, buttons: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+    """A mouse move sent straight to a widget: under X, QTest moves the real pointer, which arrives late or never."""
+    where = QPointF(place)
+    kind, none, keys = QEvent.Type.MouseMove, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(widget, QMouseEvent(kind, where, widget.mapToGlobal(where), none, buttons, keys))

@@ -43,9 +43,7 @@ def test_arrow_tips_stay_on_the_lattice_whatever_their_scale() -> None:
     plane = Plane(trajectory.grid, 1, 25)
     tips = []
     for scale in (1.0, 3.0):
-        arrows = motion_arrows(
-            trajectory, 1.0, plane, OverlaySettings(quiver_spacing_mm=5, quiver_scale=scale)
-        )
+        arrows = motion_arrows(trajectory, 1.0, plane, OverlaySettings(quiver_spacing_mm=5, quiver_scale=scale))
         tips.append(arrows.start + scale * arrows.vector)
         assert ("3 times" in arrows.title) == (scale == 3)
     np.testing.assert_allclose(*tips, atol=1e-9)

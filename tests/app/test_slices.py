@@ -5,6 +5,7 @@ from typing import Any
 import doubles
 import numpy as np
 import pytest
+from doubles import move
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
@@ -81,9 +82,7 @@ def wheel(view: SliceView, angle: int, where: QPointF, keys: Qt.KeyboardModifier
 @pytest.mark.parametrize("radiological", [False, True])
 @pytest.mark.parametrize("grid", [doubles.ras_grid(), doubles.oblique_grid(15)])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_bright_voxel_lies_on_its_side_of_the_screen(
-    make: Any, axis: int, grid: Any, radiological: bool
-) -> None:
+def test_a_bright_voxel_lies_on_its_side_of_the_screen(make: Any, axis: int, grid: Any, radiological: bool) -> None:
     session = at_bright(grid=grid, radiological=radiological)
     view = make(axis, session)
     scene = slice_scene(session, axis)
@@ -99,9 +98,7 @@ def test_a_bright_voxel_lies_on_its_side_of_the_screen(
 
 @pytest.mark.parametrize("radiological", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_click_on_what_is_bright_asks_for_its_place(
-    make: Any, qtbot: Any, axis: int, radiological: bool
-) -> None:
+def test_a_click_on_what_is_bright_asks_for_its_place(make: Any, qtbot: Any, axis: int, radiological: bool) -> None:
     session = at_bright(grid=doubles.oblique_grid(15), radiological=radiological)
     view = make(axis, session)
     target = QPoint(*brightest(view).round().astype(int))
@@ -175,8 +172,8 @@ def test_a_drag_pans_and_sets_no_crosshair(make: Any, button: Qt.MouseButton) ->
     view.cursor_requested.connect(lambda *args: asked.append(args))
     start = view.camera.to_plane(view._rect(0), QPointF(200, 200))
     QTest.mousePress(viewport(view), button, pos=QPoint(200, 200))
-    QTest.mouseMove(viewport(view), QPoint(215, 210))
-    QTest.mouseMove(viewport(view), QPoint(240, 230))
+    move(viewport(view), QPoint(215, 210))
+    move(viewport(view), QPoint(240, 230))
     QTest.mouseRelease(viewport(view), button, pos=QPoint(240, 230))
     assert view.camera.to_plane(view._rect(0), QPointF(240, 230)) == pytest.approx(start)
     assert asked == []
@@ -186,9 +183,9 @@ def test_a_right_drag_asks_for_grey_levels(make: Any) -> None:
     view, asked = make(2, doubles.session(window=(100.0, 500.0))), []
     view.levels_requested.connect(lambda *args: asked.append(args))
     QTest.mousePress(viewport(view), Qt.MouseButton.RightButton, pos=QPoint(200, 200))
-    QTest.mouseMove(viewport(view), QPoint(350, 200))
+    move(viewport(view), QPoint(350, 200))
     wide = asked[-1]
-    QTest.mouseMove(viewport(view), QPoint(200, 100))
+    move(viewport(view), QPoint(200, 100))
     brighter = asked[-1]
     QTest.mouseRelease(viewport(view), Qt.MouseButton.RightButton, pos=QPoint(200, 100))
     assert wide == pytest.approx((-100, 700))  # twice as wide about the same middle
@@ -200,9 +197,9 @@ def test_hovering_tells_the_place_and_leaving_is_told(make: Any) -> None:
     view, seen, left = make(2, doubles.session()), [], []
     view.hovered.connect(lambda *args: seen.append(args))
     view.left.connect(lambda: left.append(True))
-    QTest.mouseMove(viewport(view), QPoint(180, 220))
+    move(viewport(view), QPoint(180, 220))
     assert seen[-1] == pytest.approx((2, *view.camera.to_plane(view._rect(0), QPointF(180, 220))))
-    QTest.mouseMove(viewport(view), QPoint(view.width() - 5, 220))  # over the colour bars
+    move(viewport(view), QPoint(view.width() - 5, 220))  # over the colour bars
     assert left
 
 

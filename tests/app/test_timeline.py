@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doubles import move
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QHelpEvent
 from PySide6.QtTest import QTest
@@ -44,9 +45,7 @@ def at(timeline: Timeline, t: float) -> QPoint:
 
 
 def colours(timeline: Timeline) -> np.ndarray:
-    image = (
-        timeline._axis.grab().toImage().convertToFormat(timeline._axis.grab().toImage().Format.Format_RGB32)
-    )
+    image = timeline._axis.grab().toImage().convertToFormat(timeline._axis.grab().toImage().Format.Format_RGB32)
     raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
     return raw[..., 2::-1].astype(int)
 
@@ -66,12 +65,12 @@ def test_a_click_asks_for_any_real_time_and_a_drag_follows(timeline: Timeline, a
     pixel = (axis.range[1] - axis.range[0]) / (axis.width() - 20)
     QTest.mousePress(axis, Qt.MouseButton.LeftButton, pos=at(timeline, 2.2))
     assert asked[-1] == pytest.approx(2.2, abs=pixel)
-    QTest.mouseMove(axis, at(timeline, 2.7))
+    move(axis, at(timeline, 2.7), Qt.MouseButton.LeftButton)
     assert asked[-1] == pytest.approx(2.7, abs=pixel)
-    QTest.mouseMove(axis, QPoint(axis.width() + 500, 60))
+    move(axis, QPoint(axis.width() + 500, 60), Qt.MouseButton.LeftButton)
     assert asked[-1] == axis.range[1]  # not beyond what is shown
     QTest.mouseRelease(axis, Qt.MouseButton.LeftButton, pos=at(timeline, 2.7))
-    QTest.mouseMove(axis, at(timeline, 1.0))
+    move(axis, at(timeline, 1.0))
     assert len(asked) == 3
 
 

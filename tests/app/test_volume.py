@@ -76,9 +76,7 @@ def test_without_opengl_a_sentence_stands_there(view: VolumeView, monkeypatch: p
     view.set_scene(None)
 
 
-def test_software_opengl_waits_for_a_click(
-    view: VolumeView, monkeypatch: pytest.MonkeyPatch, qtbot: Any
-) -> None:
+def test_software_opengl_waits_for_a_click(view: VolumeView, monkeypatch: pytest.MonkeyPatch, qtbot: Any) -> None:
     monkeypatch.setattr(volume, "opengl_kind", lambda: "software")
     built = []
     monkeypatch.setattr(view, "_build", lambda: built.append(True))

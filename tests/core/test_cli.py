@@ -54,10 +54,18 @@ def test_frames_are_the_series_and_hold_out_counts_in_it(out: Path) -> None:
     described = json.loads((out / "result.json").read_text())
     assert described["times"] == [40, 80, 120, 160, 200]
     assert described["time_unit"] == "ms"
-    assert [row["role"] for row in described["metrics"]] == ["reference", "held out", "seen", "held out", "seen"]
+    assert [row["role"] for row in described["metrics"]] == [
+        "reference",
+        "held out",
+        "seen",
+        "held out",
+        "seen",
+    ]
 
 
-def test_predict_writes_on_the_stored_grid_in_the_order_of_the_times(out: Path, cine: Path, tmp_path: Path) -> None:
+def test_predict_writes_on_the_stored_grid_in_the_order_of_the_times(
+    out: Path, cine: Path, tmp_path: Path
+) -> None:
     done = noder(
         "predict", out, "--times", "200,40,300", "--fields", "itk", "--jacobian", "-o", tmp_path, "--json"
     )
@@ -118,12 +126,24 @@ def test_errors_are_a_sentence_and_an_exit_code(
 def test_different_grids_name_their_remedy_and_it_works(tmp_path: Path) -> None:
     series, grid = moving_series()
     write_volume(tmp_path / "a.nii.gz", series.scans[0].image.numpy(), grid)
-    write_volume(tmp_path / "b.nii.gz", series.scans[1].image.numpy()[:-2], grid.crop((0, 0, 0), (22, 24, 24)))
-    refused = noder("fit", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--times", "0,1", "-o", tmp_path / "o")
+    write_volume(
+        tmp_path / "b.nii.gz", series.scans[1].image.numpy()[:-2], grid.crop((0, 0, 0), (22, 24, 24))
+    )
+    refused = noder(
+        "fit", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--times", "0,1", "-o", tmp_path / "o"
+    )
     assert refused.returncode == 3
     assert "--resample" in refused.stderr
     done = noder(
-        "fit", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--times", "0,1", "-o", tmp_path / "o", "--resample", *SHORT
+        "fit",
+        tmp_path / "a.nii.gz",
+        tmp_path / "b.nii.gz",
+        "--times",
+        "0,1",
+        "-o",
+        tmp_path / "o",
+        "--resample",
+        *SHORT,
     )
     assert done.returncode == 0, done.stderr
     assert noder("predict", tmp_path / "o", "--times", "0.5", "-o", tmp_path / "p").returncode == 0
@@ -135,17 +155,41 @@ def test_nan_voxels_name_their_remedy_and_it_works(tmp_path: Path) -> None:
         values = series.scans[k].image.numpy().copy()
         values[0, 0, :3] = np.nan if k else 0
         write_volume(tmp_path / f"{k}.nii.gz", values, grid)
-    command = ["fit", tmp_path / "0.nii.gz", tmp_path / "1.nii.gz", "--times", "0,1", "-o", tmp_path / "o", *SHORT]
+    command = [
+        "fit",
+        tmp_path / "0.nii.gz",
+        tmp_path / "1.nii.gz",
+        "--times",
+        "0,1",
+        "-o",
+        tmp_path / "o",
+        *SHORT,
+    ]
     refused = noder(*command)
-    assert (refused.returncode, "--nan-to-zero" in refused.stderr, "1.nii.gz" in refused.stderr) == (3, True, True)
+    assert (refused.returncode, "--nan-to-zero" in refused.stderr, "1.nii.gz" in refused.stderr) == (
+        3,
+        True,
+        True,
+    )
     assert noder(*command, "--nan-to-zero").returncode == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_stops_the_fit_and_keeps_what_there_is(cine: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from noder.cli import main; main()", "fit", str(cine), "-o", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        "from noder.cli import main; main()",
+        "fit",
+        str(cine),
+        "-o",
+        str(tmp_path),
+    ]
     running = subprocess.Popen(
-        [*command, "--set", "coarse_iterations=2000"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, "--set", "coarse_iterations=2000"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert running.stderr is not None
     text = ""

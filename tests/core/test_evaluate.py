@@ -28,7 +28,11 @@ def test_rows_name_their_rule_and_use_it() -> None:
     )
     assert rows[3]["unchanged"]["nrmse"] == pytest.approx(normalized_root_mse(scans[3], scans[0]), rel=1e-5)
     assert "first" not in rows[0]
-    assert rows[2]["neighbours"]["nrmse_mask"] < rows[2]["blend"]["nrmse_mask"] < rows[2]["unchanged"]["nrmse_mask"]
+    assert (
+        rows[2]["neighbours"]["nrmse_mask"]
+        < rows[2]["blend"]["nrmse_mask"]
+        < rows[2]["unchanged"]["nrmse_mask"]
+    )
     assert result.report.summary["first"]["nrmse"] == rows[2]["first"]["nrmse"]
 
 

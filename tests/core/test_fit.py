@@ -28,7 +28,10 @@ def test_progress_counts_up_names_its_losses_and_ends_with_scores() -> None:
     assert [p.step for p in seen[:-1]] == list(range(1, 36))
     assert seen[-1].stage == "scoring"
     assert set(seen[0].losses) == {"similarity", "smoothness", "boundary", "folding"}
-    assert seen[34].losses["similarity"] < 0.5 * seen[25].losses["similarity"] or seen[34].losses["similarity"] < 0.1
+    assert (
+        seen[34].losses["similarity"] < 0.5 * seen[25].losses["similarity"]
+        or seen[34].losses["similarity"] < 0.1
+    )
     assert seen[-1].folds == 0
     assert any(p.trajectory is not None for p in seen)
     assert not result.stopped
@@ -94,7 +97,8 @@ def test_gain_is_not_taken_from_anatomy() -> None:
     from engine_kit import texture
 
     balls = [
-        (100 + 400 * torch.sigmoid(2 * (r - radius)) + 0.03 * texture(grid, 5)[0]).float().numpy() for r in (10, 8.5)
+        (100 + 400 * torch.sigmoid(2 * (r - radius)) + 0.03 * texture(grid, 5)[0]).float().numpy()
+        for r in (10, 8.5)
     ]
     images = [Image.from_array(ball, grid, f"ball_{k}") for k, ball in enumerate(balls)]
     result = fit(ImageSeries.from_images(images, [0, 1], "years"), FitConfig(preset="balanced"))

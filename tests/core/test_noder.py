@@ -87,7 +87,9 @@ def test_beyond_the_span_the_ode_goes_on() -> None:
     halved = network.halved_basis()
     times = torch.linspace(0, 1.5, 301)
     state = odeint(lambda t, z: network(t, z, halved), start, times, method="rk4")[-1]
-    assert torch.allclose(longer(25.0), combine(network.write, state), atol=0.05 * float(longer(25.0).abs().max()))
+    assert torch.allclose(
+        longer(25.0), combine(network.write, state), atol=0.05 * float(longer(25.0).abs().max())
+    )
 
 
 def test_thick_slices_are_not_reduced_and_small_images_keep_eight_voxels() -> None:
@@ -96,7 +98,11 @@ def test_thick_slices_are_not_reduced_and_small_images_keep_eight_voxels() -> No
     from noder.grid import Grid
 
     thick = Grid((64, 64, 16), np.diag([1.0, 1.0, 5.0, 1.0]))
-    assert [factors for factors, _ in make_stages(thick, NoderSettings())] == [(4, 4, 1), (2, 2, 1), (1, 1, 1)]
+    assert [factors for factors, _ in make_stages(thick, NoderSettings())] == [
+        (4, 4, 1),
+        (2, 2, 1),
+        (1, 1, 1),
+    ]
     assert make_stages(box_grid(16), NoderSettings())[0][0] == (2, 2, 2)
 
 

@@ -63,7 +63,11 @@ def test_result_json_says_what_the_readme_promises(result: FitResult, tmp_path: 
 def test_equal_fits_are_equal_model_files_and_another_seed_is_not(
     result: FitResult, scans: Path, tmp_path: Path
 ) -> None:
-    for name, other in (("a", result), ("b", fitted(scans, hold_out=(1,))), ("c", fitted(scans, hold_out=(1,), seed=1))):
+    for name, other in (
+        ("a", result),
+        ("b", fitted(scans, hold_out=(1,))),
+        ("c", fitted(scans, hold_out=(1,), seed=1)),
+    ):
         save_result(other, tmp_path / name)
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b

@@ -92,7 +92,10 @@ class VelocityNetwork(nn.Module):
         layers: list[nn.Module] = []
         size, width = [-(-n // 2) for n in shape], 3
         while max(size) > 3:
-            layers += [nn.Conv3d(width, channels, 3, stride=2, padding=1, padding_mode="replicate"), nn.Tanh()]
+            layers += [
+                nn.Conv3d(width, channels, 3, stride=2, padding=1, padding_mode="replicate"),
+                nn.Tanh(),
+            ]
             size, width = [-(-n // 2) for n in size], channels
         self.read = nn.Sequential(*layers, nn.Flatten())
         features = width * math.prod(size) + 1 + 2 * harmonics
@@ -113,7 +116,9 @@ class VelocityNetwork(nn.Module):
 
     def _clock(self, t: Tensor) -> Tensor:
         t = t.reshape(1)
-        waves = [wave(math.pi * k * t) for k in range(1, self.harmonics + 1) for wave in (torch.sin, torch.cos)]
+        waves = [
+            wave(math.pi * k * t) for k in range(1, self.harmonics + 1) for wave in (torch.sin, torch.cos)
+        ]
         return torch.cat([2 * t - 1, *waves])
 
 
@@ -142,7 +147,9 @@ class NoderCurve:
         self._last: tuple[float, Tensor] | None = None
 
     @classmethod
-    def solve(cls, network: VelocityNetwork, steps: int, span: tuple[float, float], voxel_mm: float) -> NoderCurve:
+    def solve(
+        cls, network: VelocityNetwork, steps: int, span: tuple[float, float], voxel_mm: float
+    ) -> NoderCurve:
         """Integrate the network over the span; the curve lives on the CPU and keeps a copy of the network."""
         network = copy.deepcopy(network).cpu().requires_grad_(False)
         states, rates = integrate(network, steps)
@@ -238,7 +245,11 @@ class NoderFit:
 
     def costs(self) -> list[float]:
         """What each iteration costs, in voxels to work on; tells how much of a fit is left."""
-        return [_cost(self.grid.coarsen(factors), len(self.images)) for factors, count in self.stages for _ in range(count)]
+        return [
+            _cost(self.grid.coarsen(factors), len(self.images))
+            for factors, count in self.stages
+            for _ in range(count)
+        ]
 
     def run(self) -> Generator[Iteration, None, None]:
         """Coarse to fine; yields after every step of Adam."""
@@ -276,7 +287,9 @@ class _Level:
         self.weight = weight / weight.sum()
         self.matrices = tuple(m.to(device) for m in fit.decoder.matrices(self.grid))
         self.index = self.grid.indices().float().to(device)
-        self.to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32, device=device)
+        self.to_voxel = torch.as_tensor(
+            self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32, device=device
+        )
         self.similarity = LocalNCC(_window(self.grid, fit.settings.window))
         images = [block_mean(image, factors) for image in fit.images]
         self.moving = images[0]
