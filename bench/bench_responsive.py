@@ -95,12 +95,9 @@ def main() -> None:
     gaps = np.diff(bench.ticks) * 1000
     on_time = np.mean(gaps < LIMIT_MS) * 100
     print(
-        f"{len(gaps)} intervals of a {INTERVAL_MS} ms timer while fitting ({chosen.preset}), "
-        f"{bench.previews} previews"
+        f"{len(gaps)} intervals of a {INTERVAL_MS} ms timer while fitting ({chosen.preset}), {bench.previews} previews"
     )
-    print(
-        f"median {np.median(gaps):.1f} ms, p95 {np.percentile(gaps, 95):.1f} ms, longest {gaps.max():.0f} ms"
-    )
+    print(f"median {np.median(gaps):.1f} ms, p95 {np.percentile(gaps, 95):.1f} ms, longest {gaps.max():.0f} ms")
     print(f"{on_time:.1f} % under {LIMIT_MS:.0f} ms")
     if bench.stopped_after is not None:
         print(f"Stop was answered after {bench.stopped_after:.2f} s")

@@ -69,15 +69,10 @@ def main() -> None:
             [nrmse(raw[k], p) for p in row]
             + [ssim(raw[k], row[0], np.ptp(raw[k])), psnr(raw[k], row[0], np.ptp(raw[k]))]
         )
-        print(
-            f"{k + ED:>6} "
-            + " ".join(f"{v:>{w}.4f}" for v, w in zip(rows[-1], (11, 8, 8, 8, 10), strict=False))
-        )
+        print(f"{k + ED:>6} " + " ".join(f"{v:>{w}.4f}" for v, w in zip(rows[-1], (11, 8, 8, 8, 10), strict=False)))
     mean = np.mean(rows, axis=0)
     print(f"{'mean':>6} " + " ".join(f"{v:>{w}.4f}" for v, w in zip(mean, (11, 8, 8, 8, 10), strict=False)))
-    print(
-        f"neighbours / blend {mean[0] / mean[2]:.3f}; SSIM {mean[5]:.3f}, PSNR {mean[6]:.1f} dB (neighbours)"
-    )
+    print(f"neighbours / blend {mean[0] / mean[2]:.3f}; SSIM {mean[5]:.3f}, PSNR {mean[6]:.1f} dB (neighbours)")
 
     carried = image.to_stored(carried_labels(trajectory, maps[0], series.times[-1]))[..., SLICES]
     true, still = (image.to_stored(m)[..., SLICES] for m in (maps[1], maps[0]))
@@ -90,12 +85,10 @@ def main() -> None:
     print(f"fit and scoring: {wall:.1f} s wall, {cpu:.1f} CPU-s, {peak / 2**10:.0f} MiB over base")
 
 
-def predictions(trajectory, series, raw, k, box):  # noqa: ANN001, ANN201
+def predictions(trajectory, series, raw, k, box):
     """neighbours, first, blend, nearest and unchanged for scan k, in the box."""
     t, image = series.times[k], series.reference.image
-    stored = [
-        image.to_stored(trajectory.predict(t, carry=c)[0].numpy())[box] for c in ("neighbours", "first")
-    ]
+    stored = [image.to_stored(trajectory.predict(t, carry=c)[0].numpy())[box] for c in ("neighbours", "first")]
     seen = [scan.index for scan in trajectory.scans]
     blend = sum(weight * raw[seen[p]] for p, weight in trajectory.carriers(t))
     nearest = raw[min(seen, key=lambda s: abs(series.times[s] - t))]

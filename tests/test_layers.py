@@ -59,7 +59,6 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
 DISTRIBUTIONS = {
     "PySide6": "pyside6-essentials",
     "skimage": "scikit-image",
-    "PIL": "pillow",
     "ants": "antspyx",
     "fsl": "fslpy",
     "pytestqt": "pytest-qt",

@@ -67,9 +67,7 @@ def fake_source(folder: Path) -> Path:
     return folder
 
 
-def test_frozen_program_looks_into_its_own_folder_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frozen_program_looks_into_its_own_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = tmp_path / "noder_viewer" / "resources" / "icons" / "noder-viewer.png"
     packed.parent.mkdir(parents=True)
     packed.touch()

@@ -37,9 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="noder-viewer",
         description="Look at a series of medical images, fit a continuous map through it, play it, export.",
     )
-    parser.add_argument(
-        "paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, or a saved fit"
-    )
+    parser.add_argument("paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, or a saved fit")
     parser.add_argument("--demo", action="store_true", help="open the sample series and fit it")
     parser.add_argument(
         "--demo-output",
@@ -106,9 +104,7 @@ def _excepthook(controller: Controller) -> Callable[..., None]:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         logging.getLogger(__name__).error("unexpected error", exc_info=(kind, error, trace))
-        controller.problem.emit(
-            f"Something unexpected went wrong ({kind.__name__}: {error}). Details are in the log."
-        )
+        controller.problem.emit(f"Something unexpected went wrong ({kind.__name__}: {error}). Details are in the log.")
 
     return hook
 

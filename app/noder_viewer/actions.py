@@ -42,9 +42,7 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         SEPARATOR,
         Action("save_fit", "&Save fit…", ("Ctrl+S",), "A folder that can be opened again", needs="result"),
         Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
-        Action(
-            "save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"
-        ),
+        Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
         SEPARATOR,
         Action("quit", "&Quit", ("Ctrl+Q",)),
     ),

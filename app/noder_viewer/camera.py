@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPointF, QRectF, Qt
 
 
 @dataclass
@@ -43,3 +43,15 @@ class Camera:
         self.x -= sign * dx / self.px_per_mm
         self.y += dy / self.px_per_mm
         self.fitted = False
+
+
+@dataclass
+class Press:
+    """A mouse button that is down."""
+
+    button: Qt.MouseButton
+    start: QPointF
+    last: QPointF
+    shift: bool
+    levels: tuple[float, float]
+    dragging: bool = False

@@ -21,9 +21,7 @@ from noder_viewer.shortcuts import ShortcutSheet
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
 
-SHOW_ACTIONS = dict(
-    zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True)
-)
+SHOW_ACTIONS = dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True))
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
 _ABOUT = (
@@ -63,7 +61,7 @@ class Commands:
             "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
-            "build_volume": partial(self._window.volume.prepare, force=True),
+            "build_volume": controller.build_volume,
             "reset_views": controller.reset_views,
             "toggle_playing": timeline.toggle_playing,
             "step_back": partial(timeline.step, -1),
@@ -103,9 +101,7 @@ class Commands:
         """Ask where to save a picture of the window."""
         png = grab_png(self._window)  # before the file dialog lies over it
         start = str(self._settings.folder("export") / "view.png")
-        name, _ = QFileDialog.getSaveFileName(
-            self._window, "Save a picture of the window", start, "PNG (*.png)"
-        )
+        name, _ = QFileDialog.getSaveFileName(self._window, "Save a picture of the window", start, "PNG (*.png)")
         if name:
             path = Path(name)
             self._try(lambda: write_picture(path if path.suffix else path.with_suffix(".png"), png))

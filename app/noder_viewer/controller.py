@@ -41,7 +41,7 @@ class Controller(QObject):
         self.opening = Opening(window, session, settings, self.presenter, self.fitting)
         self.exporting = Exporting(window, session, settings, self)
         self.commands = Commands(self)
-        self.engine_is_ready = False
+        self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
         self._is_down = False
         self._warm_up = Latest(self)
         self._warm_up.done.connect(self._on_warm)
@@ -69,9 +69,7 @@ class Controller(QObject):
     def set_show(self, show: str) -> None:
         """Choose what is shown at a time, one of `SHOWS`."""
         self.session.show = cast(Show, show)
-        self.presenter.mark(
-            "controls"
-        )  # a checkable button that is pressed again stays as the session has it
+        self.presenter.mark("controls")  # a checkable button that is pressed again stays as the session has it
 
     def set_carry(self, carry: str) -> None:
         """Choose which scans predictions are made from, a key of `CARRIES`."""
@@ -101,6 +99,14 @@ class Controller(QObject):
             view.reset_view()
         if self.session.grid is not None:
             self.session.cursor_mm = centre_of(self.session.grid)
+
+    def build_volume(self) -> None:
+        """Build the 3D canvas, also with software OpenGL; once its libraries have been imported."""
+        if self.canvas_is_warm:
+            self.window.volume.prepare(force=True)
+        else:
+            self._build_when_warm = True
+            self.window.volume.set_message("The 3D view opens in a moment.")
 
     def shut_down(self) -> None:
         """Stop everything that runs, wait for it, and remember the layout."""
@@ -178,7 +184,8 @@ class Controller(QObject):
             self.engine_ready.emit()
             self._warm_up.submit(WarmUpCanvas())
         else:
-            self.window.volume.prepare()
+            self.canvas_is_warm = True
+            self.window.volume.prepare(force=self._build_when_warm)
 
     def _on_problem(self, problem: object) -> None:
         self.window.banner.set_message(str(problem))

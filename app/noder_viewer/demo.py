@@ -59,22 +59,20 @@ class Demo(QObject):
         first, last = session.times[0], session.times[-1]
         session.overlays = dataclasses.replace(session.overlays, jacobian=True, quiver=True)
         session.time = first + SHOWN_AT * (last - first)
-        self._controller.window.volume.prepare(force=True)
-        if not self._controller.window.volume.is_built:
-            self._say("The 3D view could not be built here; the window says why")
+        self._controller.build_volume()
         QTimer.singleShot(SETTLE_MS, self._after_drawing)
 
     def _after_drawing(self) -> None:
         if self._output is None:
             return
-        if self._controller.presenter.busy:
+        if self._controller.presenter.busy or not self._controller.canvas_is_warm:
             QTimer.singleShot(SETTLE_MS, self._after_drawing)
             return
+        if not self._controller.window.volume.is_built:
+            self._say("The 3D view could not be built here; the window says why")
         try:
             self._output.mkdir(parents=True, exist_ok=True)
-            self._screenshot = write_picture(
-                self._output / "screenshot.png", grab_png(self._controller.window)
-            )
+            self._screenshot = write_picture(self._output / "screenshot.png", grab_png(self._controller.window))
         except (OSError, NoderError) as error:
             self._fail(str(error))
             return

@@ -61,9 +61,7 @@ class ExportDialog(QDialog):
         self._scan_times: tuple[float, ...] = ()
         self._time = 0.0
         self._running = False
-        self.boxes = {
-            key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()
-        }
+        self.boxes = {key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()}
         self.carry = QComboBox()
         for carry, text in CARRIES.items():
             self.carry.addItem(text, carry)
@@ -81,9 +79,7 @@ class ExportDialog(QDialog):
         self.close_button.clicked.connect(self._on_close)
         self._lay_out()
 
-    def set_fit(
-        self, scan_times: tuple[float, ...], unit: str, time: float, carry: str, *, has_report: bool
-    ) -> None:
+    def set_fit(self, scan_times: tuple[float, ...], unit: str, time: float, carry: str, *, has_report: bool) -> None:
         """What can be chosen: the fit's scan times, the time shown; without a fit only the picture."""
         self._scan_times, self._time = scan_times, time
         self.carry.setCurrentIndex(self.carry.findData(carry))

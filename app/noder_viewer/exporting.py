@@ -66,9 +66,7 @@ class Exporting(QObject):
         self._settings.set_folder("export", request.folder.parent)
         if self.dialog is not None:
             self.dialog.set_progress(None, "Writing…")
-        job = Export(
-            self._session.result, request.names, request.times, request.folder, request.carry, picture
-        )
+        job = Export(self._session.result, request.names, request.times, request.folder, request.carry, picture)
         self._exports.submit(job)
 
     def cancel(self) -> None:

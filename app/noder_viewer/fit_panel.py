@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QSplitter,
     QTextBrowser,
@@ -62,7 +61,9 @@ class FitPanel(QWidget):
         self.message.setProperty("muted", True)
         self.curves = LossCurves()
         self.report = QTextBrowser()
-        self.report.setOpenExternalLinks(False)
+        small = self.report.font()
+        small.setPointSizeF(small.pointSizeF() * 0.9)
+        self.report.document().setDefaultFont(small)
         self._lay_out()
         self.set_report("")
         self._refresh()
@@ -150,7 +151,9 @@ class FitPanel(QWidget):
         self.more.setArrowType(Qt.ArrowType.RightArrow)
         self.more.setAutoRaise(True)
         self.more.toggled.connect(self._on_more)
-        self.details = self._make_details()
+        self.form.add_row("Seed", self.seed)
+        self.form.add_row("", self.match)
+        self.form.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 2)
         buttons.addWidget(self.stop, 1)
@@ -159,14 +162,14 @@ class FitPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._rows)
         layout.addWidget(self.more)
-        layout.addWidget(self.details, 1)
+        layout.addWidget(self.form)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
-        for widget in (self.curves, self.report):
-            widget.setMinimumHeight(110)
+        for widget, height in ((self.curves, 170), (self.report, 220)):
+            widget.setMinimumHeight(height)
             split.addWidget(widget)
         split.setSizes([240, 260])
         outer = QVBoxLayout(self)
@@ -174,25 +177,14 @@ class FitPanel(QWidget):
         outer.addWidget(top)
         outer.addWidget(split, 1)
 
-    def _make_details(self) -> QScrollArea:
-        self.form.add_row("Seed", self.seed)
-        self.form.add_row("", self.match)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(self.form)
-        area.hide()
-        return area
-
     def _on_more(self, shown: bool) -> None:
-        self.details.setVisible(shown)
+        self.form.setVisible(shown)
         self.more.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
 
     def _on_preset(self) -> None:
         name = self.preset.currentData()
         if self._choices is not None and name in self._choices.presets:
             self.form.set_settings(self._choices.presets[name])
-            self.details.setFixedHeight(min(300, self.form.sizeHint().height() + 4))
             self.more.setText("Settings")
 
     def _on_settings_changed(self) -> None:
@@ -203,6 +195,6 @@ class FitPanel(QWidget):
         self.start.setEnabled(known and self._ready and not self._fitting)
         self.start.setToolTip("" if known else "The engine is still loading")
         self.stop.setEnabled(self._fitting and not stopping)
-        for widget in (self.preset, self.method, self.device, self.details):
+        for widget in (self.preset, self.method, self.device, self.form):
             widget.setEnabled(known and not self._fitting)
         self.bar.setVisible(self._fitting)

@@ -5,7 +5,9 @@ Each job is a small frozen object; calling it with the `Task` that runs it does 
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 N_THUMBNAILS = 14
 AXES = (0, 1, 2)
+_importing = threading.Lock()
 
 
 class Reporter(Protocol):
@@ -68,11 +71,12 @@ class WarmUp:
     """Import the engine and say what it offers."""
 
     def __call__(self, task: Reporter) -> FitChoices:
+        import_engine()
         import torch
 
-        set_torch_threads()
         from noder.fit import METHODS, PRESETS
 
+        set_torch_threads()
         return FitChoices(tuple(METHODS), dict(PRESETS), has_gpu=torch.cuda.is_available())
 
 
@@ -94,6 +98,7 @@ class Read:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, task: Reporter) -> Opened:
+        import_engine()
         folder = saved_fit_folder(self.paths)
         result = None
         if folder is not None:
@@ -222,6 +227,17 @@ def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bo
         match_intensity=choice.match_intensity,
     )
     return fit_steps(session.series, config)
+
+
+def import_engine() -> None:
+    """Import all that a series needs, one thread at a time.
+
+    Two threads that begin to import torch at the same moment can get it half made: it has circles of imports, and
+    Python then prefers an unfinished module to a deadlock.
+    """
+    with _importing:
+        for name in ("torch", "noder.store", "noder.export", "noder_viewer.scene", "noder_viewer.frames"):
+            importlib.import_module(name)
 
 
 def set_torch_threads() -> None:

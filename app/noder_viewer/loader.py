@@ -27,12 +27,8 @@ def as_sentence(error: BaseException) -> NoderError:
         return error
     log.error("unexpected error", exc_info=error)
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return NoderError(
-            "There is not enough memory for this. Close other programs, or use fewer or smaller scans."
-        )
-    return NoderError(
-        f"Something unexpected went wrong ({type(error).__name__}: {error}). Details are in the log."
-    )
+        return NoderError("There is not enough memory for this. Close other programs, or use fewer or smaller scans.")
+    return NoderError(f"Something unexpected went wrong ({type(error).__name__}: {error}). Details are in the log.")
 
 
 class Task(QThread):

@@ -48,7 +48,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(TITLE)
         self.setWindowIcon(QIcon(str(icon())))
         self.setAcceptDrops(True)
-        self.setMinimumSize(QSize(1000, 640))
+        self.setMinimumSize(QSize(1100, 680))
         self.slices = tuple(SliceView(axis) for axis in (0, 1, 2))
         self.timeline = Timeline()
         self.volume = VolumeView()
@@ -62,7 +62,7 @@ class MainWindow(QMainWindow):
         self.docks = [
             self._dock("Series", self.series_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=False),
             self._dock("Display", self.overlay_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True),
-            self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=False),
+            self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
         self._make_menus()
         self.statusBar().setContentsMargins(10, 0, 10, 0)
@@ -173,7 +173,7 @@ class MainWindow(QMainWindow):
             frame.setWidgetResizable(True)
             frame.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             frame.setWidget(panel)
-            frame.setMinimumWidth(panel.minimumSizeHint().width() + 16)
+            frame.setMinimumWidth(max(300, panel.minimumSizeHint().width() + 16))
             dock.setWidget(frame)
         else:
             dock.setWidget(panel)

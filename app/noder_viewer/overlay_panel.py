@@ -171,9 +171,7 @@ class OverlayPanel(QWidget):
 
     def _make_jacobian(self) -> QGroupBox:
         self.jacobian = self._switch("Growth: log J, above 0 where tissue is larger")
-        self.jacobian.setToolTip(
-            "J = volume at this time / volume in the reference; folded voxels are marked"
-        )
+        self.jacobian.setToolTip("J = volume at this time / volume in the reference; folded voxels are marked")
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(5, 100)
         self.opacity.valueChanged.connect(self._on_overlays)

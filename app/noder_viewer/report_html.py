@@ -37,7 +37,7 @@ def _scores(report: Report, key: str, title: str) -> str:
     rows = [_scan_row(row, names, key) for row in report.rows]
     if report.summary:
         means = [report.summary.get(name, {}).get(key) for name in names]
-        rows.append("<tr>" + "".join(map(_cell, ["", "", "mean", *means])) + "</tr>")
+        rows.append("<tr>" + "".join(map(_cell, ["", "", _meaning(report), *means])) + "</tr>")
     where = html.escape(report.mask)
     caption = f"<p><b>{title}</b> <span style='color:{MUTED}'>in the mask: {where}</span></p>"
     return f"{caption}{_TABLE}<tr>{head}</tr>{''.join(rows)}</table>"
@@ -45,7 +45,7 @@ def _scores(report: Report, key: str, title: str) -> str:
 
 def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
     scores = [row[name].get(key) if isinstance(row.get(name), dict) else None for name in names]
-    cells = [row["index"], float(row["time"]), _ROLES.get(row["role"], row["role"]), *scores]
+    cells = [row["index"], _Right(f"{row['time']:g}"), _ROLES.get(row["role"], row["role"]), *scores]
     return "<tr>" + "".join(map(_cell, cells)) + "</tr>"
 
 
@@ -66,6 +66,15 @@ def _paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
+def _meaning(report: Report) -> str:
+    """What the means are over: held-out scans where there are some."""
+    return "mean held" if any(row["role"] == "held out" for row in report.rows) else "mean seen"
+
+
+class _Right(str):
+    """A word that stands on the right, as numbers do."""
+
+
 def _head(text: str) -> str:
     return f"<td align='{'right' if text else 'left'}' style='color:{MUTED}'>{html.escape(text)}</td>"
 
@@ -75,4 +84,4 @@ def _cell(value: Any) -> str:
         return f"<td align='right' style='color:{MUTED}'>–</td>"
     if isinstance(value, float):
         return f"<td align='right'>{value:.3f}</td>"
-    return f"<td align='{'right' if isinstance(value, int) else 'left'}'>{html.escape(str(value))}</td>"
+    return f"<td align='{'right' if isinstance(value, int | _Right) else 'left'}'>{html.escape(str(value))}</td>"

@@ -162,6 +162,7 @@ class SeriesPanel(QWidget):
         mask.addWidget(self.use_mask)
         mask.addWidget(self.mask_name, 1)
         mask.addWidget(self.browse_mask)
+        self.setMinimumWidth(300)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.summary)

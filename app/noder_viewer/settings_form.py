@@ -111,9 +111,7 @@ def _editor(value: Any, metadata: Any) -> QWidget:
         lo, hi = limits or (-UNBOUNDED, UNBOUNDED)
         spin.setDecimals(_decimals(value, float(lo)))
         spin.setRange(float(lo), float(hi))
-        spin.setSingleStep(
-            10 ** -min(_decimals(value, float(lo)), 6) if abs(value) < 1 else max(abs(value) / 10, 0.1)
-        )
+        spin.setSingleStep(10 ** -min(_decimals(value, float(lo)), 6) if abs(value) < 1 else max(abs(value) / 10, 0.1))
         return spin
     return QLineEdit()
 
@@ -143,9 +141,7 @@ def _write(editor: QWidget, value: Any) -> None:
     elif isinstance(editor, QSpinBox | QDoubleSpinBox):
         editor.setValue(value)
     elif isinstance(editor, QLineEdit):
-        editor.setText(
-            ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
-        )
+        editor.setText(", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value))
 
 
 def _read(editor: QWidget, old: Any, field: Any) -> Any:

@@ -7,8 +7,6 @@ again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
@@ -16,7 +14,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from noder_viewer import slice_paint, theme
-from noder_viewer.camera import Camera
+from noder_viewer.camera import Camera, Press
 from noder_viewer.colormaps import ARROW, LUTS, paint, places
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.pictures import SliceImage
@@ -127,18 +125,6 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         event.accept()
 
 
-@dataclass
-class _Press:
-    """A mouse button that is down."""
-
-    button: Qt.MouseButton
-    start: QPointF
-    last: QPointF
-    shift: bool
-    levels: tuple[float, float]
-    dragging: bool = False
-
-
 class SliceView(QWidget):
     """The slice of `axis` (0 sagittal, 1 coronal, 2 axial). Signals give in-plane mm: see `scene.to_mm`."""
 
@@ -155,7 +141,7 @@ class SliceView(QWidget):
         self._message = ""
         self._bars = True
         self._camera = Camera()
-        self._press: _Press | None = None
+        self._press: Press | None = None
         self._wanted: int | None = None
         self._wheel = 0.0
         self._panes = (_Pane(), _Pane())
@@ -314,7 +300,7 @@ class SliceView(QWidget):
         if self._scene is None or self._pane_at(place) is None:
             return
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        self._press = _Press(event.button(), place, place, shift, self._scene.window)
+        self._press = Press(event.button(), place, place, shift, self._scene.window)
         self.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def moved(self, event: QMouseEvent) -> None:
@@ -376,7 +362,7 @@ class SliceView(QWidget):
         super().leaveEvent(event)
         self.left.emit()
 
-    def _drag(self, press: _Press, place: QPointF) -> None:
+    def _drag(self, press: Press, place: QPointF) -> None:
         step, press.last = place - press.last, place
         if press.button == Qt.MouseButton.RightButton:
             self._request_levels(press, place - press.start)
@@ -386,7 +372,7 @@ class SliceView(QWidget):
             self._camera.pan(step.x(), step.y())
             self._look()
 
-    def _request_levels(self, press: _Press, away: QPointF) -> None:
+    def _request_levels(self, press: Press, away: QPointF) -> None:
         """Right widens the window, up makes the picture brighter; 300 pixels are one window."""
         low, high = press.levels
         width = (high - low) or 1.0

@@ -25,8 +25,7 @@ class Welcome(QFrame):
         super().__init__(parent)
         self.setObjectName("welcome")
         self.setStyleSheet(
-            f"#welcome {{ background: {theme.BACKGROUND}; border: 2px dashed {theme.LINE}; "
-            "border-radius: 10px; }"
+            f"#welcome {{ background: {theme.BACKGROUND}; border: 2px dashed {theme.LINE}; border-radius: 10px; }}"
         )
         title = QLabel("Drop scans here")
         title.setStyleSheet("font-size: 26px; font-weight: 600;")
@@ -66,9 +65,7 @@ class Welcome(QFrame):
         for group in groups[:_SHOWN]:
             button = QPushButton(recent_label(group))
             button.setFlat(True)
-            button.setStyleSheet(
-                f"QPushButton {{ border: 0; background: transparent; color: {theme.ACCENT}; }}"
-            )
+            button.setStyleSheet(f"QPushButton {{ border: 0; background: transparent; color: {theme.ACCENT}; }}")
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.setToolTip("\n".join(map(str, group[:20])))
             button.setProperty("paths", [str(path) for path in group])

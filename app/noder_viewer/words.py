@@ -36,9 +36,7 @@ def scan_labels(series: ImageSeries) -> list[str]:
     images = [scan.image for scan in series.scans]
     if len({image.path for image in images}) == 1 and all(image.volume is not None for image in images):
         return [f"volume {image.volume}" for image in images]
-    return [
-        re.sub(r"(\.nii|\.hdr|\.img|\.mg[hz]|\.mh[ad]|\.nrrd)(\.gz)?$", "", image.name) for image in images
-    ]
+    return [re.sub(r"(\.nii|\.hdr|\.img|\.mg[hz]|\.mh[ad]|\.nrrd)(\.gz)?$", "", image.name) for image in images]
 
 
 def tip(image: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -16,6 +17,7 @@ from torch import Tensor
 Array = TypeVar("Array", bound="NDArray[Any] | Tensor")
 Triple = tuple[int, int, int]
 
+_WORTH_DEALING = 4096
 _AXIS_NAMES = ("LR", "PA", "IS")
 
 
@@ -186,10 +188,22 @@ def sample_at_index(volume: Tensor, index: Tensor, *, outside: str = "edge", nea
     # grid_sample wants (x,y,z) = (K,J,I) order and [-1,1] over the voxel centres; an axis of one voxel has no extent
     unit = (2 * index - (size - 1)) / (size - 1).clamp(min=1)
     unit = torch.where(size > 1, unit, torch.zeros_like(unit)) if bool((size == 1).any()) else unit
-    where = unit.flip(-1).to(volume.dtype).reshape(1, 1, 1, -1, 3)
+    where = unit.flip(-1).to(volume.dtype).reshape(-1, 3)
     mode = "nearest" if nearest else "bilinear"
-    values = F.grid_sample(volume[None], where, mode=mode, padding_mode=padding, align_corners=True)
+    values = _deal(volume, where, lambda v, at: F.grid_sample(v, at, mode, padding, align_corners=True))
     return values.reshape(volume.shape[0], *index.shape[:-1])
+
+
+def _deal(volume: Tensor, points: Tensor, sample: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """`sample` the points (N,3) -> (C,N), dealt to as many rows of a batch as there are threads.
+
+    torch's grid_sample works in parallel over the batch alone on the CPU. The values do not depend on the dealing.
+    """
+    alone = volume.device.type != "cpu" or volume.requires_grad or len(points) < _WORTH_DEALING
+    rows = 1 if alone else torch.get_num_threads()
+    dealt = F.pad(points, (0, 0, 0, -len(points) % rows)).reshape(rows, 1, 1, -1, 3)
+    values = sample(volume[None].expand(rows, -1, -1, -1, -1), dealt)
+    return values.movedim(1, 0).reshape(volume.shape[0], -1)[:, : len(points)]
 
 
 def block_mean(volume: Tensor, factors: Triple) -> Tensor:

@@ -69,7 +69,7 @@ class Folding:
             cells = (
                 determinant([_corner(steps[k], k, shape, ends) for k in range(3)]) < self.least
             ).nonzero()
-            corner = (cells + cells.new_tensor(ends)) @ cells.new_tensor(strides)
+            corner = ((cells + cells.new_tensor(ends)) * cells.new_tensor(strides)).sum(-1)
             turns = cells.new_tensor([1 - 2 * end for end in ends])[:, None].expand(3, len(cells))
             found.append((corner, turns))
         corner, turns = torch.cat([c for c, _ in found]), torch.cat([t for _, t in found], dim=1)

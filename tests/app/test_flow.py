@@ -54,9 +54,7 @@ def test_drop_fit_scrub_export(fitted, qtbot, tmp_path):
         frames.append(fitted.presenter.scenes[2].images[0].data.copy())
     assert frames[0].std() > 5
     assert not np.allclose(frames[0], frames[2])
-    window.overlay_panel.overlays_requested.emit(
-        dataclasses.replace(session.overlays, jacobian=True, quiver=True)
-    )
+    window.overlay_panel.overlays_requested.emit(dataclasses.replace(session.overlays, jacobian=True, quiver=True))
     fitted.presenter.refresh()
     assert set(fitted.presenter.scenes[2].overlays) == {"jacobian", "quiver"}
 
@@ -105,10 +103,11 @@ def test_a_second_fit_is_stopped_and_keeps_what_there_is(fitted, qtbot):
     timer.timeout.connect(lambda: ticks.append(QThread.currentThread()))
     timer.start(16)
     fitted.window.fit_panel.request_start()
-    qtbot.waitUntil(lambda: bool(previews), timeout=TIMEOUT_MS)
+    # the window lives while it fits: its timer goes on
+    qtbot.waitUntil(lambda: bool(previews) and len(ticks) > 5, timeout=TIMEOUT_MS)
     fitted.presenter.refresh()
     assert "step" in fitted.window.fit_panel.message.text()
-    assert len(ticks) > 5  # the window lives while it fits
+    assert set(ticks) == {QThread.currentThread()}
     asked = time.monotonic()
     with qtbot.waitSignal(fitted.fitting.ended, timeout=TIMEOUT_MS):
         qtbot.mouseClick(fitted.window.fit_panel.stop, Qt.MouseButton.LeftButton)
