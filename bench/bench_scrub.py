@@ -17,7 +17,6 @@ from pathlib import Path
 os.environ["QT_API"] = "pyside6"
 
 import numpy as np
-import torch
 from PySide6.QtWidgets import QApplication
 
 from noder.fit import PRESETS, FitConfig, FitResult, fit
@@ -26,7 +25,7 @@ from noder.image import Image
 from noder.series import ImageSeries
 from noder_viewer import theme
 from noder_viewer.controller import Controller
-from noder_viewer.jobs import Opened
+from noder_viewer.jobs import Opened, share_cores
 from noder_viewer.main_window import MainWindow
 from noder_viewer.session import OverlaySettings, Session
 from noder_viewer.settings import Settings
@@ -77,7 +76,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=60)
     n = parser.parse_args().steps
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
     app = QApplication([])
     theme.apply(app)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +83,7 @@ def main() -> None:
         controller = Controller(window, Session(), Settings(Path(folder) / "window.ini"))
         controller.opening.remember = False
         window.show()
+        share_cores(fitting=False)
         session = controller.session
         show(controller, quick_fit(egg_series(TIME_SHAPE)))
 

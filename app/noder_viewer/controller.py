@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from noder_viewer.commands import Commands
 from noder_viewer.exporting import Exporting
 from noder_viewer.fitting import Fitting
-from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas
+from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.opening import Opening, centre_of
@@ -50,6 +50,7 @@ class Controller(QObject):
         self._connect_panels()
         self._connect_pictures()
         session.events.result.connect(self._scale_arrows)
+        session.events.activity.connect(self._share_cores)
         window.set_recent(settings.recent())
         if (layout := settings.layout()) is not None:
             window.restoreGeometry(layout[0])
@@ -178,6 +179,7 @@ class Controller(QObject):
     def _on_warm(self, choices: object) -> None:
         if isinstance(choices, FitChoices):
             self.engine_is_ready = True
+            self._share_cores()
             self.window.fit_panel.set_choices(choices)
             if self.session.status == "Loading the engine…":
                 self.session.status = "Ready"
@@ -189,6 +191,11 @@ class Controller(QObject):
 
     def _on_problem(self, problem: object) -> None:
         self.window.banner.set_message(str(problem))
+
+    def _share_cores(self) -> None:
+        """Decode slices on all cores, but leave them to a fit while one runs."""
+        if self.engine_is_ready:
+            share_cores(fitting=self.session.is_fitting)
 
     def _scale_arrows(self) -> None:
         """Make short motions visible, unless the user has chosen a scale."""

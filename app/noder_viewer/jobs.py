@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 N_THUMBNAILS = 14
 AXES = (0, 1, 2)
 _importing = threading.Lock()
+_cores: list[int] = []
 
 
 class Reporter(Protocol):
@@ -76,7 +77,6 @@ class WarmUp:
 
         from noder.fit import METHODS, PRESETS
 
-        set_torch_threads()
         return FitChoices(tuple(METHODS), dict(PRESETS), has_gpu=torch.cuda.is_available())
 
 
@@ -212,7 +212,7 @@ def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bo
     """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
     from noder.fit import FitConfig, fit_steps
 
-    set_torch_threads()
+    share_cores(fitting=True)
     if session.series is None:
         raise ValueError("no series is open: there is nothing to fit")
     config = FitConfig(
@@ -240,11 +240,17 @@ def import_engine() -> None:
             importlib.import_module(name)
 
 
-def set_torch_threads() -> None:
-    """Leave one core to the window: with all of them taken, neither the fit nor the window runs well."""
+def share_cores(*, fitting: bool) -> None:
+    """How many threads torch may use in the calling thread: all cores, or all but one beside a running fit.
+
+    With every core taken by the fit and as many by the window, neither of the two gets on. torch keeps the number
+    for each thread apart; `_cores` is what it chose by itself, OMP_NUM_THREADS included.
+    """
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    if not _cores:
+        _cores.append(torch.get_num_threads())
+    torch.set_num_threads(max(1, _cores[0] - int(fitting)))
 
 
 def saved_fit_folder(paths: list[Path]) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -169,12 +169,7 @@ class MainWindow(QMainWindow):
             QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
         )
         if scroll:
-            frame = QScrollArea()
-            frame.setWidgetResizable(True)
-            frame.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-            frame.setWidget(panel)
-            frame.setMinimumWidth(max(300, panel.minimumSizeHint().width() + 16))
-            dock.setWidget(frame)
+            dock.setWidget(_Column(panel))
         else:
             dock.setWidget(panel)
         self.addDockWidget(area, dock)
@@ -208,6 +203,25 @@ class MainWindow(QMainWindow):
         action = self.sender()
         if isinstance(action, QAction):
             self.recent_requested.emit([Path(path) for path in action.data()])
+
+
+class _Column(QScrollArea):
+    """Scrolls a panel up and down, and is always as wide as it."""
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(panel)
+
+    def minimumSizeHint(self) -> QSize:
+        width = max(300, self.widget().minimumSizeHint().width())
+        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:  # the panel wants another size
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 def _local_paths(urls: list[QUrl]) -> list[Path]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -66,7 +64,6 @@ class Presenter(QObject):
         self.scenes: dict[int, SliceScene | None] = {}
         self._dirty: set[str] = set()
         self._is_down = False
-        self._decoders = ThreadPoolExecutor(len(AXES) - 1, thread_name_prefix="slices")
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
@@ -158,7 +155,6 @@ class Presenter(QObject):
         self._dirty.clear()
         self._turn.stop()
         self._still.stop()
-        self._decoders.shutdown(cancel_futures=True)
         for lane in (self._thumbnails, self._volume, self._previews):
             lane.shut_down()
 
@@ -202,11 +198,9 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
-        # decoded side by side: torch lets go of the interpreter, so two cores halve the wait for a time step
-        scenes = self._decoders.map(partial(slice_scene, self._session), AXES)
-        for axis, scene in zip(AXES, scenes, strict=True):
-            self.scenes[axis] = scene
-            self._window.slices[axis].set_scene(scene)
+        for axis in AXES:
+            self.scenes[axis] = slice_scene(self._session, axis)
+            self._window.slices[axis].set_scene(self.scenes[axis])
         self.read_cursor()
 
     def _show_levels(self) -> None:

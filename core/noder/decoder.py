@@ -96,21 +96,16 @@ def as_tensor(matrix: NDArray[np.float64]) -> Tensor:
 
 
 def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
-    """(C,a,b,c) -> (C,I,J,K): one matrix product an axis; where the result is a slice, that axis comes first."""
+    """(C,a,b,c) -> (C,I,J,K): one matrix product an axis; an axis of one voxel (a slice) goes first."""
     x, y, z = matrices
-    shape = coefficients.shape
-    first = min(range(3), key=lambda axis: matrices[axis].shape[0] / matrices[axis].shape[1])
-    if first == 0:
-        out = (x @ coefficients.reshape(shape[0], shape[1], -1)).reshape(
-            shape[0], x.shape[0], shape[2], shape[3]
-        )
-        return (y @ out) @ z.T
-    if first == 1:
-        out = y @ coefficients
-    else:
-        out = coefficients @ z.T
-    out = out @ z.T if first == 1 else y @ out
-    return (x @ out.reshape(shape[0], shape[1], -1)).reshape(shape[0], x.shape[0], out.shape[2], out.shape[3])
+    for axis in range(3):
+        if len(matrices[axis]) == 1:
+            flat = torch.tensordot(coefficients, matrices[axis][0], dims=([axis + 1], [0]))
+            first, second = (matrices[other] for other in range(3) if other != axis)
+            return ((first @ flat) @ second.T).unsqueeze(axis + 1)
+    n, a = coefficients.shape[:2]
+    out = (x @ coefficients.reshape(n, a, -1)).reshape(n, len(x), *coefficients.shape[2:])
+    return (y @ out) @ z.T
 
 
 def aligned_axes(reference: Grid, grid: Grid) -> list[NDArray[np.float64]] | None:

@@ -230,7 +230,9 @@ class Trajectory:
         """The inverse of phi_t in voxels (3,I,J,K) and its residual in mm; computed once a scan."""
         if t not in self._inverses:
             field, residual = DisplacementField(self._full(t), self.grid).invert()
-            self._inverses[t] = self._in_voxels(field.u), residual
+            # a voxel's three components side by side: a slice then touches a third of the cache lines
+            inverse = self._in_voxels(field.u).movedim(0, -1).contiguous().movedim(-1, 0)
+            self._inverses[t] = inverse, residual
         return self._inverses[t]
 
     def _in_voxels(self, vectors: Tensor) -> Tensor:
