@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 os.environ["QT_API"] = "pyside6"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself does
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 os.environ["QT_API"] = "pyside6"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself does
 
 import numpy as np
 from PySide6.QtWidgets import QApplication
@@ -83,7 +84,7 @@ def main() -> None:
         controller = Controller(window, Session(), Settings(Path(folder) / "window.ini"))
         controller.opening.remember = False
         window.show()
-        share_cores(fitting=False)
+        share_cores(leave_one=False)
         session = controller.session
         show(controller, quick_fit(egg_series(TIME_SHAPE)))
 

@@ -195,7 +195,7 @@ class Controller(QObject):
     def _share_cores(self) -> None:
         """Decode slices on all cores, but leave them to a fit while one runs."""
         if self.engine_is_ready:
-            share_cores(fitting=self.session.is_fitting)
+            share_cores(leave_one=self.session.is_fitting)
 
     def _scale_arrows(self) -> None:
         """Make short motions visible, unless the user has chosen a scale."""

@@ -141,6 +141,7 @@ class Export:
     def _volumes(self, result: FitResult, task: Reporter) -> list[Path]:
         from noder.export import export_steps
 
+        share_cores(leave_one=True)
         steps = export_steps(result, self.names, self.times, self.folder, carry=self.carry)
         try:
             while True:
@@ -174,6 +175,7 @@ class Preview:
     def __call__(self, task: Reporter) -> Trajectory | None:
         from noder_viewer.scene import slice_scene
 
+        share_cores(leave_one=True)
         for axis in AXES:
             task.check_cancelled()
             slice_scene(self.session, axis)
@@ -189,6 +191,7 @@ class Thumbnails:
     def __call__(self, task: Reporter) -> None:
         from noder_viewer.frames import thumbnail, thumbnail_times
 
+        share_cores(leave_one=True)
         times = self.session.times
         frames: list[object] = []
         for t in thumbnail_times(times[0], times[-1], N_THUMBNAILS):
@@ -205,6 +208,7 @@ class Volume:
     def __call__(self, task: Reporter) -> object:
         from noder_viewer.frames import volume_scene
 
+        share_cores(leave_one=True)
         return volume_scene(self.session)
 
 
@@ -212,7 +216,7 @@ def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bo
     """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
     from noder.fit import FitConfig, fit_steps
 
-    share_cores(fitting=True)
+    share_cores(leave_one=True)
     if session.series is None:
         raise ValueError("no series is open: there is nothing to fit")
     config = FitConfig(
@@ -240,8 +244,8 @@ def import_engine() -> None:
             importlib.import_module(name)
 
 
-def share_cores(*, fitting: bool) -> None:
-    """How many threads torch may use in the calling thread: all cores, or all but one beside a running fit.
+def share_cores(*, leave_one: bool) -> None:
+    """Let torch use all cores in the calling thread, or all but one.
 
     With every core taken by the fit and as many by the window, neither of the two gets on. torch keeps the number
     for each thread apart; `_cores` is what it chose by itself, OMP_NUM_THREADS included.
@@ -250,7 +254,7 @@ def share_cores(*, fitting: bool) -> None:
 
     if not _cores:
         _cores.append(torch.get_num_threads())
-    torch.set_num_threads(max(1, _cores[0] - int(fitting)))
+    torch.set_num_threads(max(1, _cores[0] - int(leave_one)))
 
 
 def saved_fit_folder(paths: list[Path]) -> Path | None:

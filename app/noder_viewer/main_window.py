@@ -210,12 +210,13 @@ class _Column(QScrollArea):
 
     def __init__(self, panel: QWidget) -> None:
         super().__init__()
+        self._panel = panel
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(panel)
 
     def minimumSizeHint(self) -> QSize:
-        width = max(300, self.widget().minimumSizeHint().width())
+        width = max(300, self._panel.minimumSizeHint().width())
         return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
