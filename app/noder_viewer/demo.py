@@ -71,10 +71,13 @@ class Demo(QObject):
             return
         if not self._controller.window.volume.is_built:
             self._say("The 3D view could not be built here; the window says why")
+        from noder.atomic import output_errors
+
         try:
-            self._output.mkdir(parents=True, exist_ok=True)
+            with output_errors(self._output):
+                self._output.mkdir(parents=True, exist_ok=True)
             self._screenshot = write_picture(self._output / "screenshot.png", grab_png(self._controller.window))
-        except (OSError, NoderError) as error:
+        except NoderError as error:
             self._fail(str(error))
             return
         self._export(self._output)

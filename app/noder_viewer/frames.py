@@ -90,7 +90,7 @@ def default_window(volume: NDArray[np.float32]) -> Levels:
 
 def _frame(session: Session, grid: Grid, t: float) -> Picture:
     if session.trajectory is not None:
-        volume = session.trajectory.predict(t, grid=grid, carry=session.carry)
+        volume = session.trajectory.predict(t, grid=grid, carry=session.carry_shown)
         return np.ascontiguousarray(volume[0].cpu().numpy(), dtype=np.float32)
     found = nearest_scan(session)
     if found is None:

@@ -183,6 +183,17 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Compute the inverse maps that predictions from neighbours need, of a fit that was stopped or opened again."""
+
+    trajectory: Trajectory
+
+    def __call__(self, task: Reporter) -> Trajectory:
+        share_cores(leave_one=True)
+        return self.trajectory.prepare()
+
+
+@dataclass(frozen=True)
 class Thumbnails:
     """Small frames over the whole span, reported as a growing list."""
 

@@ -65,7 +65,7 @@ def time_words(session: Session, t: float) -> str:
 def _predicted(session: Session, plane: Plane) -> SliceImage | None:
     if session.trajectory is None:
         return None
-    title = f"prediction at t = {time_words(session, session.time)}, {RULES[session.carry]}"
+    title = f"prediction at t = {time_words(session, session.time)}, {_rule(session)}"
     data = _prediction(session, session.trajectory, plane)
     return SliceImage(data, "prediction", title, session.window, "gray", "intensity")
 
@@ -85,7 +85,7 @@ def _difference(session: Session, plane: Plane) -> SliceImage | None:
         return None
     position, scan = found
     predicted, truth = _prediction(session, session.trajectory, plane), _scan_slice(scan, plane)
-    key = ("difference", session.time, session.carry, position, plane.axis, plane.index)
+    key = ("difference", session.time, session.carry_shown, position, plane.axis, plane.index)
     data = _recent.get(session.trajectory, key, lambda: predicted - truth)
     half = (session.window[1] - session.window[0]) / 2
     t, t_scan = time_words(session, session.time), time_words(session, scan.time)
@@ -101,11 +101,18 @@ SHOW: dict[str, tuple[Callable[[Session, Plane], SliceImage | None], ...]] = {
 }
 
 
-def _prediction(session: Session, trajectory: Trajectory, plane: Plane) -> Picture:
-    def compute() -> Picture:
-        return _flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=session.carry)[0], plane.axis)
+def _rule(session: Session) -> str:
+    waiting = session.carry_shown != session.carry
+    return RULES[session.carry_shown] + (" (its neighbours are being prepared)" if waiting else "")
 
-    return _recent.get(trajectory, ("prediction", session.time, session.carry, plane.axis, plane.index), compute)
+
+def _prediction(session: Session, trajectory: Trajectory, plane: Plane) -> Picture:
+    carry = session.carry_shown
+
+    def compute() -> Picture:
+        return _flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=carry)[0], plane.axis)
+
+    return _recent.get(trajectory, ("prediction", session.time, carry, plane.axis, plane.index), compute)
 
 
 def _scan_slice(scan: Scan, plane: Plane) -> Picture:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from noder_viewer.commands import SHOW_ACTIONS
-from noder_viewer.jobs import AXES, Preview, Thumbnails, Volume
+from noder_viewer.jobs import AXES, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.report_html import report_html
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _AFFECTS: dict[str, tuple[str, ...]] = {
     "series": ("series", "pictures", "controls", "thumbnails", "volume"),
-    "result": ("series", "pictures", "controls", "thumbnails", "volume", "report"),
+    "result": ("series", "pictures", "controls", "thumbnails", "volume", "report", "neighbours"),
     "preview": ("pictures", "controls", "volume"),
     "progress": ("progress",),
     "hold_out": ("series",),
@@ -67,10 +67,13 @@ class Presenter(QObject):
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
+        self._neighbours = Latest(self)
+        self._lanes = (self._thumbnails, self._volume, self._previews, self._neighbours)
+        self._neighbours.done.connect(self._on_neighbours)
         self._thumbnails.reported.connect(self._on_thumbnails)
         self._volume.done.connect(self._on_volume)
         self._previews.done.connect(self._on_preview)
-        for lane in (self._thumbnails, self._volume, self._previews):
+        for lane in self._lanes:
             lane.failed.connect(self.failed)
         for name, parts in _AFFECTS.items():
             # psygnal calls plain functions in the thread that set the field: the controller's, so the GUI's
@@ -80,8 +83,7 @@ class Presenter(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is still on its way to the screen."""
-        lanes = (self._thumbnails, self._volume, self._previews)
-        return self._turn.isActive() or self._still.isActive() or any(lane.busy for lane in lanes)
+        return self._turn.isActive() or self._still.isActive() or any(lane.busy for lane in self._lanes)
 
     def mark(self, *parts: str) -> None:
         """Show these parts at the next turn of the event loop."""
@@ -103,6 +105,7 @@ class Presenter(QObject):
             ("controls", self._show_controls),
             ("progress", self._show_progress),
             ("report", self._show_report),
+            ("neighbours", self._prepare_neighbours),
             ("status", self._show_status),
         ):
             if part in dirty:
@@ -155,7 +158,7 @@ class Presenter(QObject):
         self._dirty.clear()
         self._turn.stop()
         self._still.stop()
-        for lane in (self._thumbnails, self._volume, self._previews):
+        for lane in self._lanes:
             lane.shut_down()
 
     def _timer(self, ms: int, slot: Callable[[], None]) -> QTimer:
@@ -251,6 +254,14 @@ class Presenter(QObject):
     def _make_thumbnails(self) -> None:
         if self._session.series is not None and len(self._session.times) > 1:
             self._thumbnails.submit(Thumbnails(dataclasses.replace(self._session)), interrupt=True)
+
+    def _prepare_neighbours(self) -> None:
+        result = self._session.result
+        if result is not None and not result.trajectory.is_prepared:
+            self._neighbours.submit(Prepare(result.trajectory), interrupt=True)
+
+    def _on_neighbours(self, _: object) -> None:
+        self.mark("pictures", "thumbnails", "volume")
 
     def _on_thumbnails(self, frames: object) -> None:
         if isinstance(frames, list):

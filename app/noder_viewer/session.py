@@ -81,6 +81,12 @@ class Session:
         return None if self.result is None else self.result.trajectory
 
     @property
+    def carry_shown(self) -> Carry:
+        """`carry`; but "first" while the inverse maps that neighbours need are being computed."""
+        trajectory = self.trajectory
+        return self.carry if trajectory is None or trajectory.is_prepared else "first"
+
+    @property
     def grid(self) -> Grid | None:
         """The closest-RAS grid that is shown: the reference's."""
         return None if self.series is None else self.series.grid

@@ -102,7 +102,8 @@ def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
         if len(matrices[axis]) == 1:
             flat = torch.tensordot(coefficients, matrices[axis][0], dims=([axis + 1], [0]))
             first, second = (matrices[other] for other in range(3) if other != axis)
-            return ((first @ flat) @ second.T).unsqueeze(axis + 1)
+            thin: Tensor = (first @ flat) @ second.T
+            return thin.unsqueeze(axis + 1)
     n, a = coefficients.shape[:2]
     out = (x @ coefficients.reshape(n, a, -1)).reshape(n, len(x), *coefficients.shape[2:])
     return (y @ out) @ z.T

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -53,6 +54,7 @@ class Trajectory:
         self.stored_grid = stored_grid or decoder.grid
         self._curve = coefficients
         self._decoded: OrderedDict[float, Tensor] = OrderedDict()
+        self._lock = Lock()  # a window reads from several threads
         self._inverses: dict[float, tuple[Tensor, float]] = {}
 
     @property
@@ -242,11 +244,14 @@ class Trajectory:
 
     def _full(self, t: float) -> Tensor:
         """u(.,t) on the reference's grid; the last two are kept."""
-        if t not in self._decoded:
-            self._decoded[t] = self.field(self.grid, t).u
-            while len(self._decoded) > 2:
-                self._decoded.popitem(last=False)
-        return self._decoded[t]
+        u = self._decoded.get(t)
+        if u is None:
+            u = self.field(self.grid, t).u
+            with self._lock:
+                self._decoded[t] = u
+                while len(self._decoded) > 2:
+                    self._decoded.popitem(last=False)
+        return u
 
     def _sample(self, u: Tensor, points: Tensor) -> Tensor:
         return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)

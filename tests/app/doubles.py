@@ -38,6 +38,8 @@ class GrowingTrajectory:
     def t_last(self) -> float:
         return self.times[-1]
 
+    is_prepared = True
+
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last
 
@@ -126,7 +128,9 @@ def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
         "window": (0.0, 1000.0),
         "radiological": False,
     }
-    return SimpleNamespace(**{**fields, **changes})
+    made = SimpleNamespace(**{**fields, **changes})
+    made.carry_shown = made.carry
+    return made
 
 
 def move(widget: QWidget, place: QPoint, buttons: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:

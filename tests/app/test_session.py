@@ -35,6 +35,14 @@ def test_the_preview_is_shown_before_the_result():
     assert session.trajectory == "preview"
 
 
+def test_the_first_scan_is_carried_until_the_neighbours_inverses_are_there():
+    trajectory = SimpleNamespace(is_prepared=False)
+    session = Session(result=SimpleNamespace(trajectory=trajectory))
+    assert (session.carry, session.carry_shown) == ("neighbours", "first")
+    trajectory.is_prepared = True
+    assert session.carry_shown == "neighbours"
+
+
 def test_roles():
     series = SimpleNamespace(times=[0.0, 1.0, 2.0, 3.0])
     session = Session(series=series, hold_out=frozenset({1}), exclude=frozenset({3}))

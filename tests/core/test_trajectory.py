@@ -9,6 +9,7 @@ from engine_kit import box_grid, texture
 from sample_grids import GRIDS, affine_of
 
 from noder.decoder import Decoder
+from noder.fields import DisplacementField
 from noder.grid import Grid
 from noder.trajectory import SeenScan, Trajectory
 
@@ -155,3 +156,12 @@ def test_outside_the_image_predictions_take_the_edge_value() -> None:
     far = trajectory.predict(0.0, Grid(grid.shape, shift))
     edge = trajectory.scans[0].volume[:, -1:]
     assert torch.allclose(far, edge.expand_as(far), atol=1e-3)
+
+
+def test_preparing_computes_what_neighbours_need_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trajectory = make()
+    assert not trajectory.is_prepared
+    before = trajectory.predict(2.0)
+    assert trajectory.prepare().is_prepared
+    monkeypatch.setattr(DisplacementField, "invert", lambda *_: pytest.fail("an inverse was computed again"))
+    assert torch.equal(trajectory.predict(2.0), before)

@@ -157,10 +157,11 @@ class NoderCurve:
 
     def __call__(self, t: float) -> Tensor:
         """Coefficients (3,a,b,c) in mm."""
-        if self._last is None or self._last[0] != t:
+        last = self._last  # another thread may replace it at any moment
+        if last is None or last[0] != t:
             tau = (t - self.span[0]) / (self.span[1] - self.span[0])
-            self._last = (t, combine(self._basis, self._between_steps(tau)) * self.voxel_mm)
-        return self._last[1]
+            last = self._last = (t, combine(self._basis, self._between_steps(tau)) * self.voxel_mm)
+        return last[1]
 
     def _between_steps(self, tau: float) -> Tensor:
         position = tau * self.steps
