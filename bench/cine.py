@@ -59,9 +59,7 @@ def main() -> None:
     trajectory = result.trajectory
     raw = [scan.image.to_stored(scan.image.numpy())[box] for scan in series.scans]
     print(f"kept {args.kept}, preset {args.preset}, {torch.get_num_threads()} threads")
-    print(
-        f"{'phase':>6} {'neighbours':>11} {'first':>8} {'blend':>8} {'nearest':>8} {'unchanged':>10}   (NRMSE in the box)"
-    )
+    print(f"{'phase':>6} {'neighbours':>11} {'first':>8} {'blend':>8} {'nearest':>8} {'unchanged':>10}  (NRMSE)")
     rows = []
     for k in held:
         row = predictions(trajectory, series, raw, k, box)

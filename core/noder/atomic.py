@@ -21,9 +21,7 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(
-            f"{path} cannot be written ({reason}). Choose another folder or free some space."
-        ) from error
+        raise OutputError(f"{path} cannot be written ({reason}). Choose another folder or free some space.") from error
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -143,9 +143,7 @@ def predict(
     result: Result,
     times: Annotated[str, typer.Option(help="Times to predict, in the unit of result.json, as 0.5,3.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")],
-    carry: Annotated[
-        str, typer.Option(help="Scans carried to each time: neighbours or first.")
-    ] = "neighbours",
+    carry: Annotated[str, typer.Option(help="Scans carried to each time: neighbours or first.")] = "neighbours",
     fields: Annotated[str | None, typer.Option(help="Also write the fields and inverses: itk.")] = None,
     jacobian: Annotated[bool, typer.Option("--jacobian", help="Also write J (above 1 = growth).")] = False,
     as_json: AsJson = False,
@@ -179,9 +177,7 @@ def evaluate(
     if report is None:
         raise InputError(f"The fit in {result} could not be scored. Fit the series again.")
     if as_json:
-        typer.echo(
-            _json({"metrics": report.rows, "summary": report.summary, "notes": report.notes, "labels": rows})
-        )
+        typer.echo(_json({"metrics": report.rows, "summary": report.summary, "notes": report.notes, "labels": rows}))
         return
     typer.echo(format_report(report, scored.series.unit))
     if rows:
@@ -220,9 +216,7 @@ def _drain(
                 bar.total = progress.total
                 bar.update(progress.step - bar.n)
                 bar.set_description(progress.stage)
-                bar.set_postfix(
-                    {name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False
-                )
+                bar.set_postfix({name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False)
                 progress = steps.send(True if is_cancelled() else None)
         except StopIteration as end:
             result: FitResult = end.value
@@ -240,7 +234,8 @@ def _print_result(result: FitResult, out: Path, as_json: bool) -> None:
         typer.echo(format_report(result.report, result.series.unit) + "\n")
     for note in (*result.series.notes, *result.notes):
         typer.echo(f"note: {note}")
-    what = "stopped early, not scored (noder evaluate does)" if result.stopped else "done"
+    what = "stopped early" if result.stopped else "done"
+    what += "" if result.report is not None else ", not scored (noder evaluate does)"
     typer.echo(f"{what}: {result.provenance.seconds:.1f} s on {result.provenance.device}, written to {out}")
 
 
@@ -256,9 +251,7 @@ def _series(
     chosen = None if frames is None else _slice(frames)
     from noder.series import ImageSeries
 
-    return ImageSeries.from_paths(
-        paths, times=given, times_from=times_from, unit=unit, frames=chosen, **options
-    )
+    return ImageSeries.from_paths(paths, times=given, times_from=times_from, unit=unit, frames=chosen, **options)
 
 
 def _settings(preset: str, assignments: list[str]) -> Any:
@@ -276,9 +269,7 @@ def _settings(preset: str, assignments: list[str]) -> Any:
         name, _, value = assignment.partition("=")
         name = name.strip().replace("-", "_")
         if name not in types:
-            raise UsageError(
-                f"--set {assignment}: there is no setting '{name}'. Choose from: {', '.join(types)}."
-            )
+            raise UsageError(f"--set {assignment}: there is no setting '{name}'. Choose from: {', '.join(types)}.")
         try:
             changes[name] = types[name](value)
         except ValueError as error:

@@ -33,9 +33,7 @@ class Decoder:
         """Control points every `spacing_mm` and a box of `width_mm`, but never finer than the voxels."""
         spacing = tuple(max(1.0, spacing_mm / s) for s in grid.spacing)
         width = tuple(max(0.5, width_mm / s) for s in grid.spacing)
-        return cls(
-            grid, cast("tuple[float, float, float]", spacing), cast("tuple[float, float, float]", width)
-        )
+        return cls(grid, cast("tuple[float, float, float]", spacing), cast("tuple[float, float, float]", width))
 
     @property
     def shape(self) -> Triple:
@@ -51,9 +49,7 @@ class Decoder:
         below = np.floor(index).astype(int)
         above = np.minimum(below + 1, self.grid.shape[axis] - 1)
         part = (index - below)[:, None]
-        weights: NDArray[np.float64] = (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(
-            axis, above
-        )
+        weights: NDArray[np.float64] = (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(axis, above)
         return weights
 
     def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,9 +64,7 @@ class Decoder:
     def matrices(self, grid: Grid | None = None) -> Matrices:
         """The three matrices for the voxels of `grid`, which must be aligned with the decoder's (the default)."""
         axes = (
-            aligned_axes(self.grid, grid)
-            if grid is not None
-            else [np.arange(n, dtype=float) for n in self.grid.shape]
+            aligned_axes(self.grid, grid) if grid is not None else [np.arange(n, dtype=float) for n in self.grid.shape]
         )
         if axes is None:
             raise ValueError("the axes of the grid are not parallel to the decoder's")
@@ -110,7 +104,7 @@ def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
 
 
 def aligned_axes(reference: Grid, grid: Grid) -> list[NDArray[np.float64]] | None:
-    """Voxel coordinates in `reference` of the planes of `grid` along each axis, or None if the axes are not parallel."""
+    """Voxel coordinates in `reference` of the planes of `grid` along each axis; None where they are not parallel."""
     matrix = reference.inverse_affine @ grid.affine
     off = matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))
     if np.abs(off).max() * max(grid.shape) > 1e-4:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,23 +44,23 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
-def evaluate(
-    trajectory: Trajectory,
-    series: ImageSeries,
-    exclude: Collection[int],
-    gains: Mapping[int, Gain],
-    mask: tuple[Mask, str],
-) -> Report:
+def rows_of(
+    trajectory: Trajectory, series: ImageSeries, exclude: Collection[int], gains: Mapping[int, Gain], mask: Mask
+) -> Iterator[Row]:
     """Score every scan but the excluded ones against its predictions, in the mask and over the whole volume.
 
     A held-out scan is matched to the carried reference here, after the fit; a seen one is predicted without itself.
     """
-    inside, name = mask
-    scorer = _Scorer(trajectory, series, gains, inside)
-    rows = [scorer.row(k) if k not in exclude else scorer.excluded(k) for k in range(len(series.scans))]
+    scorer = _Scorer(trajectory, series, gains, mask)
+    for k in range(len(series.scans)):
+        yield scorer.excluded(k) if k in exclude else scorer.row(k)
+
+
+def report_of(trajectory: Trajectory, rows: list[Row], mask_name: str) -> Report:
+    """The report of finished rows."""
     residual = max((trajectory.inverse_residual(t) for t in trajectory.times[1:]), default=0.0)
     folds = max((int(row["folds"]) for row in rows if "folds" in row), default=0)
-    return Report(rows, _summary(rows), name, folds, residual, supports(trajectory, rows))
+    return Report(rows, _summary(rows), mask_name, folds, residual, supports(trajectory, rows))
 
 
 def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask) -> Gain:
@@ -93,7 +93,8 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
             f"Scans {', '.join(map(str, beyond))} lie beyond the last seen scan: their rows are extrapolation."
         )
     notes.append(
-        f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} are extrapolation."
+        f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} "
+        "are extrapolation."
     )
     folded = [row["index"] for row in rows if row.get("folds")]
     if folded:
@@ -106,9 +107,7 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
 class _Scorer:
     """Rows of one fit; the truth of a row is its scan matched to the reference."""
 
-    def __init__(
-        self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask
-    ) -> None:
+    def __init__(self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask) -> None:
         self.trajectory, self.series, self.gains, self.mask = trajectory, series, gains, mask
         self.matching = any(gain != Gain() for gain in gains.values())
         self.position = {scan.index: k for k, scan in enumerate(trajectory.scans)}
@@ -147,9 +146,7 @@ class _Scorer:
         return match_at(self.trajectory, self.series, index, self.mask)
 
     def _rule(self, t: float, without: int | None) -> str:
-        names = " and ".join(
-            str(self.trajectory.scans[k].index) for k, _ in self.trajectory.carriers(t, without)
-        )
+        names = " and ".join(str(self.trajectory.scans[k].index) for k, _ in self.trajectory.carriers(t, without))
         return f"carried from scan {names}" + (", without itself" if without is not None else "")
 
     def _predictions(self, t: float, without: int | None) -> dict[str, Callable[[], Tensor]]:
@@ -179,16 +176,12 @@ class _Scorer:
 
 def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Mean of each score over the held-out rows, or over the seen ones where none was held out."""
-    chosen = [row for row in rows if row["role"] == "held out"] or [
-        row for row in rows if row["role"] == "seen"
-    ]
+    chosen = [row for row in rows if row["role"] == "held out"] or [row for row in rows if row["role"] == "seen"]
     summary: dict[str, dict[str, float]] = {}
     for name in PREDICTORS:
         scores = [row[name] for row in chosen if name in row]
         if scores:
-            keys = [
-                key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"
-            ]
+            keys = [key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
             summary[name] = {key: float(np.mean([score[key] for score in scores])) for key in keys}
     return summary
 
@@ -210,9 +203,7 @@ def carried_labels(trajectory: Trajectory, labels: NDArray[Any], t: float) -> ND
     values = np.unique(labels)
     best, winner = np.full(labels.shape, -1.0, dtype=np.float32), np.zeros(labels.shape, dtype=labels.dtype)
     for value in values:
-        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[
-            0
-        ].numpy()
+        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[0].numpy()
         winner[part > best] = value
         best = np.maximum(best, part)
     return winner

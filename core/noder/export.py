@@ -129,9 +129,7 @@ def metrics_csv(
 ) -> Iterator[ExportedFile]:
     """metrics.csv: a row a scan of the fit's report, whatever `times` are."""
     if result.report is None:
-        raise InputError(
-            "This result has no report, so metrics.csv cannot be written: let a fit run to its end."
-        )
+        raise InputError("This result has no report, so metrics.csv cannot be written: let a fit run to its end.")
     rows = [dict(_flat(row)) for row in result.report.rows]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
@@ -144,9 +142,7 @@ def metrics_csv(
 EXPORTERS: dict[str, Exporter] = {
     "predictions": Exporter("Predicted volumes (NIfTI, one a time)", predictions, steps_per_time=1),
     "series4d": Exporter("Predicted series (4D NIfTI and a JSON of the times)", series4d, 1, steps_once=2),
-    "fields_itk": Exporter(
-        "Displacement fields and inverses (ITK, ANTs, Slicer)", fields_itk, steps_per_time=2
-    ),
+    "fields_itk": Exporter("Displacement fields and inverses (ITK, ANTs, Slicer)", fields_itk, steps_per_time=2),
     "jacobians": Exporter("Jacobian maps (above 1 = growth)", jacobians, steps_per_time=1),
     "metrics_csv": Exporter("Metrics of every scan (CSV)", metrics_csv, steps_once=1),
 }

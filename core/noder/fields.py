@@ -23,9 +23,7 @@ class DisplacementField:
 
     def __post_init__(self) -> None:
         if tuple(self.u.shape) != (3, *self.grid.shape):
-            raise ValueError(
-                f"a field on a grid of {self.grid.shape} has shape (3, ...), not {tuple(self.u.shape)}"
-            )
+            raise ValueError(f"a field on a grid of {self.grid.shape} has shape (3, ...), not {tuple(self.u.shape)}")
 
     def at(self, points_mm: Tensor) -> Tensor:
         """Displacement in mm at RAS mm points (...,3) -> (...,3)."""
@@ -35,9 +33,7 @@ class DisplacementField:
         """(I,J,K,3) float64: phi(x) in RAS mm for every voxel."""
         return self.grid.points() + self.u.movedim(0, -1).double()
 
-    def warp(
-        self, moving: Tensor, moving_grid: Grid, *, outside: str = "edge", nearest: bool = False
-    ) -> Tensor:
+    def warp(self, moving: Tensor, moving_grid: Grid, *, outside: str = "edge", nearest: bool = False) -> Tensor:
         """`moving` (C,...) on `moving_grid`, pulled onto this field's grid -> (C,I,J,K)."""
         return moving_grid.sample(moving, self.points(), outside=outside, nearest=nearest)
 
@@ -53,12 +49,16 @@ class DisplacementField:
         # in voxel units and float32: this is done for whole volumes, and mm in float64 would cost four times as much
         v = self._voxel_displacement().float()
         target = self.grid.indices().float()
-        found = invert_points(lambda y: sample_displacement(v, y), target, tolerance_mm / max(self.grid.spacing), iterations)
+        found = invert_points(
+            lambda y: sample_displacement(v, y), target, tolerance_mm / max(self.grid.spacing), iterations
+        )
         to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy(), dtype=torch.float32)
         residual = ((found + sample_displacement(v, found) - target) @ to_mm.T).norm(dim=-1)
         inside = ((found >= 0) & (found <= torch.tensor(self.grid.shape) - 1)).all(dim=-1)
         largest = float(residual[inside].max()) if bool(inside.any()) else float(residual.max())
-        return DisplacementField(((found - target) @ to_mm.T).movedim(-1, 0).contiguous().to(self.u), self.grid), largest
+        return DisplacementField(
+            ((found - target) @ to_mm.T).movedim(-1, 0).contiguous().to(self.u), self.grid
+        ), largest
 
     def jacobian_determinant(self) -> Tensor:
         """det D phi (I,J,K), by central differences (one-sided at the border)."""
@@ -75,9 +75,7 @@ class DisplacementField:
         smallest = torch.full(self.grid.shape, float("inf"), dtype=u.dtype, device=u.device)
         sides = [_one_sided(u, axis) for axis in range(3)]
         for choice in product((0, 1), repeat=3):
-            torch.minimum(
-                smallest, determinant([sides[axis][choice[axis]] for axis in range(3)]), out=smallest
-            )
+            torch.minimum(smallest, determinant([sides[axis][choice[axis]] for axis in range(3)]), out=smallest)
         return smallest
 
     def folds(self, mask: Tensor | None = None) -> int:
@@ -87,16 +85,14 @@ class DisplacementField:
 
     def _voxel_displacement(self) -> Tensor:
         """u in voxel units along the grid's own axes, so that determinants need no spacing or direction."""
-        to_voxel = torch.as_tensor(
-            self.grid.inverse_affine[:3, :3].copy(), dtype=self.u.dtype, device=self.u.device
-        )
+        to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=self.u.dtype, device=self.u.device)
         return torch.einsum("ab,bijk->aijk", to_voxel, self.u)
 
 
 def invert_points(
     displacement: Callable[[Tensor], Tensor], target: Tensor, tolerance: float = 1e-3, iterations: int = 60
 ) -> Tensor:
-    """Points y with y + displacement(y) = target (...,3), all in one unit; residual under `tolerance` where it converges.
+    """Points y with y + displacement(y) = target (...,3), all in one unit, to within `tolerance` where it converges.
 
     The plain fixed point y <- target - u(y) does for most points; it stalls where the map shears or stretches much.
     The points that it leaves are finished by Newton steps, halved as long as they make the residual larger.

@@ -12,7 +12,7 @@ import torch
 
 from noder.decoder import Decoder
 from noder.errors import InputError, OutOfMemory, UsageError
-from noder.evaluate import Report, evaluate, match_at
+from noder.evaluate import Report, match_at, report_of, rows_of
 from noder.methods import METHODS, PRESETS
 from noder.methods.noder import Iteration, NoderCurve, NoderSettings
 from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
@@ -97,8 +97,9 @@ class FitResult:
 
     def scored(self) -> FitResult:
         """The same with its report."""
-        report = evaluate(self.trajectory, self.series, self.config.exclude, self.gains, self.mask())
-        return replace(self, report=report)
+        mask, name = self.mask()
+        rows = list(rows_of(self.trajectory, self.series, self.config.exclude, self.gains, mask))
+        return replace(self, report=report_of(self.trajectory, rows, name))
 
     def mask(self) -> tuple[Mask, str]:
         """The mask that the scores are taken in (I,J,K), and what it is."""
@@ -136,14 +137,26 @@ def fit_steps(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, 
         result = run.result(history, started, stopped)
         if stopped:
             return result
-        last = history[-1]
-        yield replace(last, stage="scoring", seconds=time.monotonic() - started, seconds_left=None)
-        return result.scored()
+        return (yield from _scoring(result, replace(history[-1], stage="scoring", seconds_left=None), started))
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise OutOfMemory(
             f"The fit ran out of memory on {run.device} with {len(run.seen)} scans of {series.grid.shape} voxels. "
             "Choose the preset 'fast', which never uses the images at full size, or close other programs."
         ) from error
+
+
+def _scoring(result: FitResult, last: FitProgress, started: float) -> Generator[FitProgress, bool | None, FitResult]:
+    """Add the report, row by row; sending True leaves the result unscored."""
+    mask, name = result.mask()
+    rows = rows_of(result.trajectory, result.series, result.config.exclude, result.gains, mask)
+    scored = []
+    if (yield replace(last, seconds=time.monotonic() - started)):
+        return result
+    for row in rows:
+        scored.append(row)
+        if (yield replace(last, seconds=time.monotonic() - started)):
+            return result
+    return replace(result, report=report_of(result.trajectory, scored, name))
 
 
 class _Run:
@@ -162,14 +175,12 @@ class _Run:
         images = [standardised(series.scans[k].image.numpy(), mask).to(self.device) for k in self.seen]
         assert config.settings is not None  # resolved() has set it
         on_device = torch.from_numpy(mask).to(self.device)
-        self.method = METHODS[config.method](
-            images, taus, on_device, series.grid, config.settings, config.seed
-        )
+        self.method = METHODS[config.method](images, taus, on_device, series.grid, config.settings, config.seed)
 
     def steps(self, started: float) -> Iterator[FitProgress]:
         """Progress after every iteration, with a snapshot every half second."""
         total, snapshot_at, folds = self.method.total, 0.0, None
-        clock = _Clock([stage for stage in self.method.costs()])
+        clock = _Clock(self.method.costs())
         for step, iteration in enumerate(self.method.run(), start=1):
             now = time.monotonic()
             trajectory = None
@@ -178,9 +189,7 @@ class _Run:
             if step % _FOLDS_EVERY == 0 or step == total:
                 folds = self._folds(iteration)
             left = clock.left(iteration.cost, step, now)
-            yield FitProgress(
-                step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory
-            )
+            yield FitProgress(step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory)
 
     def result(self, history: list[FitProgress], started: float, stopped: bool) -> FitResult:
         """What there is after the last step."""
@@ -201,9 +210,7 @@ class _Run:
         return self._trajectory(NoderCurve(basis, states, rates, self.span, self.method.voxel_mm), {})
 
     def _folds(self, iteration: Iteration) -> int:
-        field: DisplacementField = self._snapshot(iteration).field(
-            self.series.grid.coarsen((2, 2, 2)), self.span[1]
-        )
+        field: DisplacementField = self._snapshot(iteration).field(self.series.grid.coarsen((2, 2, 2)), self.span[1])
         return field.folds()
 
     def _trajectory(self, curve: NoderCurve, gains: Mapping[int, Gain]) -> Trajectory:
@@ -239,9 +246,7 @@ def check(series: ImageSeries, config: FitConfig) -> None:
                     "time. Leave it in, or start the series at a later scan."
                 )
     if len(seen_scans(series, config)) < 2:
-        raise UsageError(
-            "A fit needs the reference and at least one more scan. Hold out or exclude fewer scans."
-        )
+        raise UsageError("A fit needs the reference and at least one more scan. Hold out or exclude fewer scans.")
     if min(series.grid.shape) < SMALLEST_AXIS:
         shape = " x ".join(str(k) for k in series.grid.shape)
         raise InputError(

@@ -47,11 +47,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
-        if (
-            affine.shape != (4, 4)
-            or not np.isfinite(affine).all()
-            or abs(np.linalg.det(affine[:3, :3])) < 1e-12
-        ):
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
             raise ValueError(f"a grid's affine must be an invertible 4x4 matrix, not {self.affine!r}")
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
@@ -112,9 +108,7 @@ class Grid:
 
     def matches(self, other: Grid, tolerance_mm: float = 0.1) -> bool:
         """Whether `other` has the same shape and its corners lie within `tolerance_mm`."""
-        return self.shape == other.shape and bool(
-            np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm
-        )
+        return self.shape == other.shape and bool(np.abs(self.corners_mm - other.corners_mm).max() <= tolerance_mm)
 
     def to_mm(self, index: Array) -> Array:
         """Voxel index (...,3) -> RAS mm (...,3)."""
@@ -137,9 +131,7 @@ class Grid:
         """The permutation and flips that lead to the closest RAS grid."""
         world, signs = _closest_axes(self.affine)
         order = tuple(world.index(axis) for axis in range(3))
-        return Reorientation(
-            cast(Triple, order), cast("tuple[bool, bool, bool]", tuple(signs[k] < 0 for k in order))
-        )
+        return Reorientation(cast(Triple, order), cast("tuple[bool, bool, bool]", tuple(signs[k] < 0 for k in order)))
 
     def reoriented(self, change: Reorientation) -> Grid:
         """The grid of `change.apply(data)`: the same voxels at the same places."""
@@ -171,9 +163,7 @@ class Grid:
         start[axis], stop[axis] = index, index + 1
         return self.crop(cast(Triple, tuple(start)), cast(Triple, tuple(stop)))
 
-    def sample(
-        self, volume: Tensor, points_mm: Tensor, *, outside: str = "edge", nearest: bool = False
-    ) -> Tensor:
+    def sample(self, volume: Tensor, points_mm: Tensor, *, outside: str = "edge", nearest: bool = False) -> Tensor:
         """Interpolate `volume` (C,I,J,K), which lives on this grid, at RAS mm `points_mm` (...,3) -> (C,...)."""
         return sample_at_index(volume, self.to_index(points_mm), outside=outside, nearest=nearest)
 

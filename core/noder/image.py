@@ -116,11 +116,7 @@ class Image:
     @property
     def header_notes(self) -> tuple[str, ...]:
         """What is odd about the image as far as its header shows."""
-        return (
-            (*self._source.header_notes, *self._given_notes)
-            if self._source is not None
-            else self._given_notes
-        )
+        return (*self._source.header_notes, *self._given_notes) if self._source is not None else self._given_notes
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -198,9 +194,7 @@ class Image:
         """The same image on `other`'s grids: linear, when first read; the edge value beyond the edge."""
         outside = _part_outside(self.grid, other.grid)
         note = f"resampled onto the grid of {other.name} (linear)"
-        note += (
-            f"; {outside:.0%} of that grid lies outside and takes the edge value" if outside >= 0.005 else ""
-        )
+        note += f"; {outside:.0%} of that grid lies outside and takes the edge value" if outside >= 0.005 else ""
         return self._resampled(other.stored_grid, (note,))
 
     def _resampled(self, target: Grid, notes: tuple[str, ...]) -> Image:

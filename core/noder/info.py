@@ -99,16 +99,13 @@ def _intensity(image: Image) -> Description:
 
 def _overall(ranges: list[Description]) -> Description:
     return {
-        key: (min if key in ("low", "min") else max)(r[key] for r in ranges)
-        for key in ("low", "high", "min", "max")
+        key: (min if key in ("low", "min") else max)(r[key] for r in ranges) for key in ("low", "high", "min", "max")
     }
 
 
 def _all_notes(series: ImageSeries) -> list[str]:
     """The series' notes, and what reading the voxels added."""
-    added = [
-        f"{s.image.name}: {note}" for s in series.scans for note in s.image.notes[len(s.image.header_notes) :]
-    ]
+    added = [f"{s.image.name}: {note}" for s in series.scans for note in s.image.notes[len(s.image.header_notes) :]]
     return [*series.notes, *added]
 
 

@@ -56,9 +56,7 @@ def read_itk_field(path: Path) -> DisplacementField:
         )
     ras = sitk.GetArrayFromImage(image).transpose(2, 1, 0, 3) * _LPS
     u = torch.from_numpy(np.ascontiguousarray(np.moveaxis(ras, -1, 0), dtype=np.float32))
-    return DisplacementField(
-        u, _grid_of(image.GetSize(), image.GetDirection(), image.GetSpacing(), image.GetOrigin())
-    )
+    return DisplacementField(u, _grid_of(image.GetSize(), image.GetDirection(), image.GetSpacing(), image.GetOrigin()))
 
 
 def orthogonal_grid(grid: Grid) -> Grid:

@@ -134,13 +134,9 @@ def _check_shapes(truth: Array, prediction: Array) -> None:
 def _checked_mask(mask: Array, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     inside: NDArray[np.bool_] = np.asarray(mask) != 0
     if inside.shape != shape:
-        raise InputError(
-            f"The mask has {inside.shape} voxels and the image {shape}: use a mask on the image's grid."
-        )
+        raise InputError(f"The mask has {inside.shape} voxels and the image {shape}: use a mask on the image's grid.")
     if not inside.any():
-        raise InputError(
-            "The mask is empty (no voxel above 0), so nothing can be scored in it: use another mask."
-        )
+        raise InputError("The mask is empty (no voxel above 0), so nothing can be scored in it: use another mask.")
     return inside
 
 

@@ -12,9 +12,7 @@ from typing import Any
 from noder.trajectory import Carry, Trajectory
 
 DESCRIPTION = "predict.json"
-_OWN_NAME = re.compile(
-    r"(pred|field|inverse|jac)_\d{3,}\.nii\.gz|predictions_4d\.(nii\.gz|json)|metrics\.csv"
-)
+_OWN_NAME = re.compile(r"(pred|field|inverse|jac)_\d{3,}\.nii\.gz|predictions_4d\.(nii\.gz|json)|metrics\.csv")
 
 CONVENTIONS = {
     "prediction": "Image intensities on the reference's grid, matched to the reference's; beyond the image "

@@ -65,8 +65,8 @@ def standardised(volume: Volume, mask: Mask) -> Tensor:
 def foreground(volumes: Sequence[Volume], grid: Grid) -> Mask:
     """(I,J,K): where the mean of the scans is not background, with a margin of five voxels of the finest axis.
 
-    The threshold is a third of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its motion,
-    while some air costs little.
+    The threshold is a third of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its
+    motion, while some air costs little.
     """
     mean: Volume = np.mean(np.stack(volumes), axis=0, dtype=np.float32) if len(volumes) > 1 else volumes[0]
     smooth = ndimage.gaussian_filter(mean, [_SMOOTHING_VOXELS * min(grid.spacing) / h for h in grid.spacing])
@@ -87,9 +87,7 @@ def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:
     values, notes = read_on_grid(path, grid)
     mask: Mask = values != 0
     if not mask.any():
-        raise InputError(
-            f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none."
-        )
+        raise InputError(f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none.")
     return mask, notes
 
 
@@ -99,6 +97,4 @@ def read_on_grid(path: Path, grid: Grid, volume: int | None = None) -> tuple[NDA
     if image.grid.matches(grid):
         return image.numpy(), ()
     moved = image.grid.sample(image.tensor(), grid.points(), outside="zero", nearest=True)
-    return moved[0].numpy(), (
-        f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",
-    )
+    return moved[0].numpy(), (f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",)

@@ -52,10 +52,7 @@ class Folding:
             corner, across, signs = self._short(torch.einsum("ab,bijk->aijk", to_voxel, u))
         flat = u.flatten(1)
         at_corner = flat[:, corner]
-        columns = [
-            to_voxel @ ((flat[:, other] - at_corner) * sign)
-            for other, sign in zip(across, signs, strict=True)
-        ]
+        columns = [to_voxel @ ((flat[:, other] - at_corner) * sign) for other, sign in zip(across, signs, strict=True)]
         short = self.least - determinant(columns)
         return stable_sum(short * short) / (8 * math.prod(n - 1 for n in u.shape[1:]))
 
@@ -66,9 +63,7 @@ class Folding:
         strides = (v.shape[2] * v.shape[3], v.shape[3], 1)
         found = []
         for ends in product((0, 1), repeat=3):
-            cells = (
-                determinant([_corner(steps[k], k, shape, ends) for k in range(3)]) < self.least
-            ).nonzero()
+            cells = (determinant([_corner(steps[k], k, shape, ends) for k in range(3)]) < self.least).nonzero()
             corner = ((cells + cells.new_tensor(ends)) * cells.new_tensor(strides)).sum(-1)
             turns = cells.new_tensor([1 - 2 * end for end in ends])[:, None].expand(3, len(cells))
             found.append((corner, turns))

@@ -57,9 +57,7 @@ _NOT_A_SCAN = re.compile(
     re.IGNORECASE,
 )
 _KINDS = ("t1", "t2", "flair", "pd", "ct", "t2star", "swi", "mt", "pet", "bold", "asl", "dwi")
-_KIND = re.compile(
-    rf"(?:^|[-_.])({'|'.join(sorted(_KINDS, key=len, reverse=True))})w?(?=$|[-_.])", re.IGNORECASE
-)
+_KIND = re.compile(rf"(?:^|[-_.])({'|'.join(sorted(_KINDS, key=len, reverse=True))})w?(?=$|[-_.])", re.IGNORECASE)
 _PASSED_OVER = ("derivatives", "sourcedata", "code", "stimuli")
 
 
@@ -80,17 +78,13 @@ def _images_in(folder: Path) -> tuple[list[Path], list[str]]:
 
 def _image_files(folder: Path) -> list[Path]:
     """Image files below `folder`, one for each pair; links to folders are not followed: they may loop."""
-    found = [
-        path for path in folder.rglob("*") if suffix_of(path) and not path.is_dir() and _is_open(path, folder)
-    ]
+    found = [path for path in folder.rglob("*") if suffix_of(path) and not path.is_dir() and _is_open(path, folder)]
     return [path for path in found if not ((suffix_of(path) or "").startswith(".img") and _has_header(path))]
 
 
 def _is_open(path: Path, folder: Path) -> bool:
     parts = path.relative_to(folder).parts
-    return not any(part.startswith(".") for part in parts) and not any(
-        part in _PASSED_OVER for part in parts[:-1]
-    )
+    return not any(part.startswith(".") for part in parts) and not any(part in _PASSED_OVER for part in parts[:-1])
 
 
 def _has_header(path: Path) -> bool:
@@ -105,13 +99,9 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _require_one_subject(folder: Path, files: Sequence[Path]) -> None:
-    subjects = {
-        m[1] for path in files if (m := re.search(r"(?:^|[/_])(sub-[A-Za-z0-9]+)", _below(path, folder)))
-    }
+    subjects = {m[1] for path in files if (m := re.search(r"(?:^|[/_])(sub-[A-Za-z0-9]+)", _below(path, folder)))}
     if len(subjects) > 1:
-        raise InputError(
-            f"{folder} holds {len(subjects)} subjects ({_some(sorted(subjects))}): give one of them."
-        )
+        raise InputError(f"{folder} holds {len(subjects)} subjects ({_some(sorted(subjects))}): give one of them.")
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -73,9 +73,7 @@ class ImageSeries:
     def from_images(cls, images: Sequence[Image], times: Sequence[float], unit: str = "index") -> ImageSeries:
         """A series of images in memory, which must share one grid. Raises InputError."""
         timing = Timing(tuple(map(float, times)), known_unit(unit), ("given",) * len(images))
-        return _sorted_series(images, timing, range(len(images)), len(images), ())._on_one_grid(
-            resample=False
-        )
+        return _sorted_series(images, timing, range(len(images)), len(images), ())._on_one_grid(resample=False)
 
     def __len__(self) -> int:
         return len(self.scans)

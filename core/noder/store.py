@@ -39,15 +39,13 @@ def save_result(result: FitResult, folder: Path | str) -> list[Path]:
 
 
 def load_result(folder: Path | str) -> FitResult:
-    """Open a folder that `save_result` wrote. Raises InputError where it is damaged or its scans are gone or changed."""
+    """Open a folder that `save_result` wrote. Raises InputError where it is damaged, or its scans gone or changed."""
     folder = Path(folder)
     described = _read_json(folder / RESULT)
     try:
         config = _config(described["config"])
         series = _series(described, folder)
-        gains = {
-            row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row
-        }
+        gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
         curve, decoder_settings = _read_model(folder / MODEL)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
@@ -106,15 +104,7 @@ def config_as_dict(config: FitConfig) -> dict[str, Any]:
 
 def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
     scan, gain, config = result.series.scans[k], result.gains.get(k), result.config
-    role = (
-        "held out"
-        if k in config.hold_out
-        else "excluded"
-        if k in config.exclude
-        else "seen"
-        if k
-        else "reference"
-    )
+    role = "held out" if k in config.hold_out else "excluded" if k in config.exclude else "seen" if k else "reference"
     path = scan.image.path
     row: dict[str, Any] = {
         "index": k,
@@ -182,9 +172,7 @@ def _read_model(path: Path) -> tuple[NoderCurve, NoderSettings]:
         network = VelocityNetwork(tuple(model["control_points"]))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path} cannot be read as a fitted model ({error}). Fit the series again."
-        ) from error
+        raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
     curve = NoderCurve.solve(network, model["steps"], tuple(model["span"]), model["voxel_mm"])
     return curve, NoderSettings(**model["settings"])
 
@@ -223,9 +211,7 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
             )
         path = _find(row, folder)
         if hashed.setdefault(path, _sha256(path)) != row["sha256"]:
-            raise InputError(
-                f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again."
-            )
+            raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
         image = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
         if row["resampled"]:
             image = image.resampled_onto(scans[0].image)

@@ -48,9 +48,7 @@ def format_labels(rows: Sequence[Row], unit: str) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines of columns."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _scan_cells(row: Row, names: Sequence[str]) -> list[str]:

@@ -74,14 +74,10 @@ def _times_from_table(path: Path, n_given: int, scans: Sequence[Given]) -> Timin
     for scan, row in zip(scans, rows, strict=True):
         if row is None:
             raise InputError(f"{path} has no row for {scan.name}: add one, or give the times yourself.")
-    found = times_in_columns(
-        [(path, row) for row in rows if row is not None], (*_TABLE_COLUMNS, *_MORE_COLUMNS)
-    )
+    found = times_in_columns([(path, row) for row in rows if row is not None], (*_TABLE_COLUMNS, *_MORE_COLUMNS))
     if found is None:
         columns = ", ".join(table[0]) if table else "none"
-        raise InputError(
-            f"{path} has no column with a time for every scan (columns: {columns}): name it 'time'."
-        )
+        raise InputError(f"{path} has no column with a time for every scan (columns: {columns}): name it 'time'.")
     return found
 
 
@@ -95,9 +91,7 @@ def times_in_tables(scans: Sequence[Given]) -> Timing | None:
     if _is_4d(scans):
         return None
     by_kind = [[_row_in_tables(scan, kind) for scan in scans] for kind in ("scans", "sessions")]
-    complete = [
-        [row for row in rows if row is not None] for rows in by_kind if all(row is not None for row in rows)
-    ]
+    complete = [[row for row in rows if row is not None] for rows in by_kind if all(row is not None for row in rows)]
     found = (times_in_columns(rows, (column,)) for column in _BIDS_COLUMNS for rows in complete)
     return next((timing for timing in found if timing is not None), None)
 
@@ -169,9 +163,7 @@ def _frame_times(path: Path, n_given: int, scans: Sequence[Given]) -> Timing | N
     timing = given_times(data[key], n_given, scans, f"{path.name}, {key}")
     unit = unit_named(str(units[key]))
     if unit is None:
-        raise InputError(
-            f"{path}: TimeUnit '{units[key]}' is not a unit of time. Use one of {', '.join(SECONDS)}."
-        )
+        raise InputError(f"{path}: TimeUnit '{units[key]}' is not a unit of time. Use one of {', '.join(SECONDS)}.")
     return Timing(timing.times, unit, timing.sources)
 
 
@@ -198,15 +190,8 @@ def dates_in_names(scans: Sequence[Given]) -> Timing | str | None:
         values, where = found
         return since_first(values, tuple(f"date in the {where} name" for _ in scans))
     first = _dates_of(stem_of(scans[0].path))
-    same = (
-        len(scans) > 1
-        and not _is_4d(scans)
-        and first
-        and all(first == _dates_of(stem_of(s.path)) for s in scans)
-    )
-    return (
-        f"every file name carries the date {first[0]:%Y-%m-%d}, which tells no scans apart" if same else None
-    )
+    same = len(scans) > 1 and not _is_4d(scans) and first and all(first == _dates_of(stem_of(s.path)) for s in scans)
+    return f"every file name carries the date {first[0]:%Y-%m-%d}, which tells no scans apart" if same else None
 
 
 def ages_in_names(scans: Sequence[Given]) -> Timing | None:
@@ -261,16 +246,13 @@ def _the_varying(found: list[list[Value]]) -> list[Value] | None:
 
 
 def _dates_of(name: str) -> list[datetime]:
-    spelled = (
-        f"{m[1]}-{m[3]}-{m[4]}" + (f"T{m[5]}:{m[6]}:{m[7]}" if m[5] else "") for m in _DATE.finditer(name)
-    )
+    spelled = (f"{m[1]}-{m[3]}-{m[4]}" + (f"T{m[5]}:{m[6]}:{m[7]}" if m[5] else "") for m in _DATE.finditer(name))
     return [moment for text in spelled if (moment := as_moment(text) or as_moment(text[:10])) is not None]
 
 
 def _ages_of(name: str) -> list[tuple[float, str]]:
     return [
-        (float(m[3] or m[4] or 0), "" if m[6] else unit_named(m[1] or m[2] or m[5]) or "")
-        for m in _AGE.finditer(name)
+        (float(m[3] or m[4] or 0), "" if m[6] else unit_named(m[1] or m[2] or m[5]) or "") for m in _AGE.finditer(name)
     ]
 
 

@@ -75,9 +75,7 @@ class Timing:
         if self.unit not in SECONDS:
             return replace(self, unit=wanted)
         if wanted not in SECONDS:
-            raise UsageError(
-                f"Times in {self.unit} cannot be turned into '{wanted}': use one of {', '.join(SECONDS)}."
-            )
+            raise UsageError(f"Times in {self.unit} cannot be turned into '{wanted}': use one of {', '.join(SECONDS)}.")
         factor = SECONDS[self.unit] / SECONDS[wanted]
         return replace(self, times=tuple(t * factor for t in self.times), unit=wanted)
 
@@ -103,9 +101,7 @@ def given_times(times: Sequence[Any], n_given: int, scans: Sequence[Given], wher
         kept = f"{len(scans)} scans" if len(scans) == n_given else f"{len(scans)} scans (kept of {n_given})"
         raise InputError(f"{where}: {len(times)} times for {kept}. Give one time for each scan.")
     picked = times if len(times) == len(scans) else [times[scan.position] for scan in scans]
-    values = tuple(
-        finite_number(value, f"{where}, {scan.name}") for value, scan in zip(picked, scans, strict=True)
-    )
+    values = tuple(finite_number(value, f"{where}, {scan.name}") for value, scan in zip(picked, scans, strict=True))
     return Timing(values, "unspecified", (where,) * len(values))
 
 
@@ -168,9 +164,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as fault:
-        raise InputError(
-            f"{path} cannot be read ({fault.strerror or fault}): check its name and folder."
-        ) from fault
+        raise InputError(f"{path} cannot be read ({fault.strerror or fault}): check its name and folder.") from fault
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -226,17 +220,12 @@ def times_in_columns(rows: Sequence[tuple[Path, Row]], patterns: Sequence[str]) 
 def _column_timing(rows: Sequence[tuple[Path, Row]], column: str, texts: list[str]) -> Timing:
     sources = tuple(f"{path.name}, column {column}" for path, _ in rows)
     if not _holds_dates(column, texts):
-        values = [
-            finite_number(text, f"{path}, column {column}")
-            for (path, _), text in zip(rows, texts, strict=True)
-        ]
+        values = [finite_number(text, f"{path}, column {column}") for (path, _), text in zip(rows, texts, strict=True)]
         return Timing(tuple(values), _column_unit(rows[0][0], column), sources)
     moments = [as_moment(text) for text in texts]
     for moment, text, (path, _) in zip(moments, texts, rows, strict=True):
         if moment is None:
-            raise InputError(
-                f"{path}, column {column}: '{text}' is not a date. Mend it, or give the times yourself."
-            )
+            raise InputError(f"{path}, column {column}: '{text}' is not a date. Mend it, or give the times yourself.")
     return since_first([m for m in moments if m is not None], sources)
 
 

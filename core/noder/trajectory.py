@@ -132,7 +132,7 @@ class Trajectory:
         known = [(k, scan.time) for k, scan in enumerate(self.scans) if k != without]
         before, after = [p for p in known if p[1] <= t], [p for p in known if p[1] >= t]
         if not before or not after:
-            return [(before[-1] if before else after[0])[:1] + (1.0,)]
+            return [((before[-1] if before else after[0])[0], 1.0)]
         (a, t_a), (b, t_b) = before[-1], after[0]
         if a == b or t_a == t_b:
             return [(a, 1.0)]
@@ -173,11 +173,7 @@ class Trajectory:
         grid = grid or self.grid
         change = grid.reorientation()
         axes = aligned_axes(self.grid, grid.reoriented(change))
-        det = (
-            self._determinant_at(grid.points(), t)
-            if axes is None
-            else change.undo(self._determinant_on(axes, t))
-        )
+        det = self._determinant_at(grid.points(), t) if axes is None else change.undo(self._determinant_on(axes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
 
     def _determinant_on(self, axes: list[NDArray[np.float64]], t: float) -> Tensor:
@@ -194,9 +190,7 @@ class Trajectory:
         step = min(self.grid.spacing) / 2
         shifts = step * torch.eye(3, dtype=points.dtype)
         columns = [
-            ((self.displacement(points + s, t) - self.displacement(points - s, t)) / (2 * step)).movedim(
-                -1, 0
-            )
+            ((self.displacement(points + s, t) - self.displacement(points - s, t)) / (2 * step)).movedim(-1, 0)
             for s in shifts
         ]
         return determinant(columns).float()

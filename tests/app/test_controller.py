@@ -223,8 +223,6 @@ class TestRequests:
 
     def test_thumbnails_come_by_themselves(self, opened, qtbot, monkeypatch):
         strips = []
-        monkeypatch.setattr(
-            opened.window.timeline, "set_thumbnails", lambda frames: strips.append(len(frames))
-        )
+        monkeypatch.setattr(opened.window.timeline, "set_thumbnails", lambda frames: strips.append(len(frames)))
         opened.presenter.mark("thumbnails")
         qtbot.waitUntil(lambda: bool(strips) and strips[-1] == 14, timeout=TIMEOUT_MS)

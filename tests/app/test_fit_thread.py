@@ -22,9 +22,7 @@ def counting(n, pause=0.0, preview_every=10):
     """A fit of `n` steps that returns the steps it did and whether it was stopped."""
     for step in range(n):
         time.sleep(pause)
-        wanted = yield Progress(
-            step, {"similarity": 1.0}, f"map {step}" if step % preview_every == 0 else None
-        )
+        wanted = yield Progress(step, {"similarity": 1.0}, f"map {step}" if step % preview_every == 0 else None)
         if wanted:
             return step + 1, True
     return n, False

@@ -17,10 +17,7 @@ from noder_viewer.session import OverlaySettings
 from noder_viewer.settings import MAX_RECENT, Settings, recent_label
 from noder_viewer.shortcuts import ShortcutSheet, sheet_rows
 
-ROWS = [
-    ScanRow(f"scan_{k}", float(k), "file name", role)
-    for k, role in enumerate(("reference", "seen", "held out"))
-]
+ROWS = [ScanRow(f"scan_{k}", float(k), "file name", role) for k, role in enumerate(("reference", "seen", "held out"))]
 
 
 @pytest.fixture
@@ -149,9 +146,7 @@ class TestOverlayPanel:
 
     def test_setters_ask_for_nothing(self, panel, qtbot):
         with qtbot.assertNotEmitted(panel.overlays_requested), qtbot.assertNotEmitted(panel.window_requested):
-            panel.set_overlays(
-                OverlaySettings(jacobian=True, jacobian_opacity=0.3, quiver=True, quiver_scale=4)
-            )
+            panel.set_overlays(OverlaySettings(jacobian=True, jacobian_opacity=0.3, quiver=True, quiver_scale=4))
             panel.set_window_range(-100, 900)
             panel.set_window(10, 500)
 
@@ -247,9 +242,7 @@ class TestExportDialog:
             parse_times(text)
 
 
-@pytest.mark.parametrize(
-    ("argument", "answer"), [("--help", "usage: noder-viewer"), ("--version", "noder-viewer 0.")]
-)
+@pytest.mark.parametrize(("argument", "answer"), [("--help", "usage: noder-viewer"), ("--version", "noder-viewer 0.")])
 def test_questions_are_answered_without_a_display_and_without_torch(argument, answer):
     code = (
         "import sys; from noder_viewer.__main__ import main\n"
@@ -257,9 +250,7 @@ def test_questions_are_answered_without_a_display_and_without_torch(argument, an
         "except SystemExit as end: print(end.code, sorted({'torch', 'PySide6', 'napari'} & set(sys.modules)))"
     )
     environment = {"PATH": "", "QT_QPA_PLATFORM": "xcb"}
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert answer in run.stdout
     assert run.stdout.strip().endswith("0 []")
 

@@ -63,12 +63,8 @@ def test_frames_are_the_series_and_hold_out_counts_in_it(out: Path) -> None:
     ]
 
 
-def test_predict_writes_on_the_stored_grid_in_the_order_of_the_times(
-    out: Path, cine: Path, tmp_path: Path
-) -> None:
-    done = noder(
-        "predict", out, "--times", "200,40,300", "--fields", "itk", "--jacobian", "-o", tmp_path, "--json"
-    )
+def test_predict_writes_on_the_stored_grid_in_the_order_of_the_times(out: Path, cine: Path, tmp_path: Path) -> None:
+    done = noder("predict", out, "--times", "200,40,300", "--fields", "itk", "--jacobian", "-o", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     expected = [f"{kind}_{k:03d}.nii.gz" for kind in ("field", "inverse", "jac", "pred") for k in range(3)]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*expected, "predict.json"])
@@ -126,12 +122,8 @@ def test_errors_are_a_sentence_and_an_exit_code(
 def test_different_grids_name_their_remedy_and_it_works(tmp_path: Path) -> None:
     series, grid = moving_series()
     write_volume(tmp_path / "a.nii.gz", series.scans[0].image.numpy(), grid)
-    write_volume(
-        tmp_path / "b.nii.gz", series.scans[1].image.numpy()[:-2], grid.crop((0, 0, 0), (22, 24, 24))
-    )
-    refused = noder(
-        "fit", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--times", "0,1", "-o", tmp_path / "o"
-    )
+    write_volume(tmp_path / "b.nii.gz", series.scans[1].image.numpy()[:-2], grid.crop((0, 0, 0), (22, 24, 24)))
+    refused = noder("fit", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--times", "0,1", "-o", tmp_path / "o")
     assert refused.returncode == 3
     assert "--resample" in refused.stderr
     done = noder(

@@ -28,11 +28,7 @@ def test_rows_name_their_rule_and_use_it() -> None:
     )
     assert rows[3]["unchanged"]["nrmse"] == pytest.approx(normalized_root_mse(scans[3], scans[0]), rel=1e-5)
     assert "first" not in rows[0]
-    assert (
-        rows[2]["neighbours"]["nrmse_mask"]
-        < rows[2]["blend"]["nrmse_mask"]
-        < rows[2]["unchanged"]["nrmse_mask"]
-    )
+    assert rows[2]["neighbours"]["nrmse_mask"] < rows[2]["blend"]["nrmse_mask"] < rows[2]["unchanged"]["nrmse_mask"]
     assert result.report.summary["first"]["nrmse"] == rows[2]["first"]["nrmse"]
 
 
@@ -55,9 +51,8 @@ def test_labels_are_carried_with_the_tissue(tmp_path) -> None:
     result = fit(series, FitConfig(settings=SHORT))
     labels = np.zeros(grid.shape, np.float32)
     labels[8:16, 8:16, 8:16] = 3
-    from engine_kit import push
-
     import torch
+    from engine_kit import push
 
     maps = [push(grid, 1.5 * t).warp(torch.from_numpy(labels)[None], grid)[0].numpy() for t in series.times]
     maps = [np.where(m > 1.5, 3, 0).astype(np.float32) for m in maps]

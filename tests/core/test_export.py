@@ -69,9 +69,7 @@ def test_everything_lies_on_the_stored_grid(name: str, tmp_path: Path) -> None:
         assert np.abs(image.affine - stored.affine).max() < 1e-4
         assert image.get_data_dtype() == np.float32
     undo = stored.reorientation().undo
-    assert np.array_equal(
-        values(tmp_path / "pred_000.nii.gz"), undo(result.trajectory.predict(0.5)[0]).numpy()
-    )
+    assert np.array_equal(values(tmp_path / "pred_000.nii.gz"), undo(result.trajectory.predict(0.5)[0]).numpy())
     assert np.array_equal(values(tmp_path / "jac_000.nii.gz"), undo(result.trajectory.jacobian(0.5)).numpy())
 
 

@@ -37,9 +37,7 @@ TIME = 1.5
 def exported(trajectory: Trajectory, folder: Path) -> Path:
     """`folder` with reference.nii.gz and everything that is exported at TIME."""
     undo = trajectory.stored_grid.reorientation().undo
-    write_volume(
-        folder / "reference.nii.gz", undo(trajectory.scans[0].volume)[0].numpy(), trajectory.stored_grid
-    )
+    write_volume(folder / "reference.nii.gz", undo(trajectory.scans[0].volume)[0].numpy(), trajectory.stored_grid)
     result = SimpleNamespace(trajectory=trajectory, report=None)
     export(result, ["predictions", "fields_itk", "jacobians"], [TIME], folder, carry="first")
     return folder
@@ -77,9 +75,7 @@ def test_the_exported_inverse_undoes_the_field_in_itk(name: str, tmp_path: Path)
     trajectory = moving_trajectory(GRIDS[name])
     folder, inside = exported(trajectory, tmp_path), comparable(trajectory)
     there, back = (
-        sitk.DisplacementFieldTransform(
-            sitk.ReadImage(str(folder / f"{kind}_000.nii.gz"), sitk.sitkVectorFloat64)
-        )
+        sitk.DisplacementFieldTransform(sitk.ReadImage(str(folder / f"{kind}_000.nii.gz"), sitk.sitkVectorFloat64))
         for kind in ("field", "inverse")
     )
     points = trajectory.stored_grid.points().numpy()[inside] * LPS
@@ -185,9 +181,7 @@ def test_a_sheared_reference_gets_its_fields_on_an_orthogonal_grid(tmp_path: Pat
     assert "right angles" in (folder / "predict.json").read_text()
     assert nibabel.load(folder / "pred_000.nii.gz").shape == sheared().shape
     with pytest.raises(OutputError, match="right angles"):
-        write_itk_field(
-            tmp_path / "no.nii.gz", DisplacementField(torch.zeros((3, *sheared().shape)), sheared())
-        )
+        write_itk_field(tmp_path / "no.nii.gz", DisplacementField(torch.zeros((3, *sheared().shape)), sheared()))
     assert not (tmp_path / "no.nii.gz").exists()
 
 

@@ -86,9 +86,7 @@ def test_values_and_places_are_nibabels(name: str) -> None:
     oracle: Any = nib.load(DATA / name)
     expected = np.asarray(oracle.dataobj, np.float32)
     image = Image.open(DATA / name, 0 if expected.ndim > 3 else None)
-    np.testing.assert_array_equal(
-        image.to_stored(image.numpy()), expected[..., 0] if expected.ndim > 3 else expected
-    )
+    np.testing.assert_array_equal(image.to_stored(image.numpy()), expected[..., 0] if expected.ndim > 3 else expected)
     np.testing.assert_allclose(image.stored_grid.affine, oracle.affine, atol=1e-12)
 
 
@@ -96,9 +94,7 @@ def test_values_and_places_are_nibabels(name: str) -> None:
 def test_slope_and_intercept_apply_to_each_volume(volume: int) -> None:
     oracle: Any = nib.load(DATA / "nibabel/functional.nii")
     image = Image.open(DATA / "nibabel/functional.nii", volume)
-    np.testing.assert_allclose(
-        image.to_stored(image.numpy()), np.asarray(oracle.dataobj)[..., volume], rtol=1e-6
-    )
+    np.testing.assert_allclose(image.to_stored(image.numpy()), np.asarray(oracle.dataobj)[..., volume], rtol=1e-6)
     assert image.numpy().max() > 3100.76
 
 
@@ -125,9 +121,7 @@ def test_a_missing_qform_flips_nothing_where_an_sform_is_set() -> None:
 
 
 def test_five_orientations_of_one_head_agree() -> None:
-    first, *others = (
-        Image.open(DATA / f"niivue/space_{c}.nii.gz") for c in ("RAS", "LAS", "LPS", "RPI", "SLP")
-    )
+    first, *others = (Image.open(DATA / f"niivue/space_{c}.nii.gz") for c in ("RAS", "LAS", "LPS", "RPI", "SLP"))
     assert first.stored_grid.orientation == "RAS"
     for other in others:
         assert other.stored_grid.orientation == other.name[6:9]
@@ -171,9 +165,7 @@ def test_what_is_not_read_is_named(name: str) -> None:
 
 
 def test_no_odd_file_is_forgotten() -> None:
-    files = {
-        f"{p.parent.name}/{p.name}" for p in DATA.glob("*/*") if not p.name.startswith(("space_", "LICENSE"))
-    }
+    files = {f"{p.parent.name}/{p.name}" for p in DATA.glob("*/*") if not p.name.startswith(("space_", "LICENSE"))}
     assert files - {*FACTS, *REFUSED} == {"nibabel/functional.nii", "niivue/avg152T1_RL_nifti.nii.gz"}
 
 
@@ -208,9 +200,7 @@ def test_a_damaged_byte_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*READERS, ".txt", ""])
 def test_garbage_under_any_name_is_a_sentence(tmp_path: Path, name: str) -> None:
-    for number, data in enumerate(
-        (b"x", b"\0" * 400, os.urandom(2000), gzip.compress(b"\0" * 1000), b"\x1f\x8b")
-    ):
+    for number, data in enumerate((b"x", b"\0" * 400, os.urandom(2000), gzip.compress(b"\0" * 1000), b"\x1f\x8b")):
         path = tmp_path / f"garbage{number}{name}"
         path.write_bytes(data)
         partner = pair_partner(path)
@@ -255,9 +245,7 @@ def test_complex_five_axes_and_fields_are_refused(tmp_path: Path) -> None:
     assert "complex" in message(nifti(tmp_path / "c.nii", ramp().astype(np.complex64)))
     assert "more than 4 axes" in message(nifti(tmp_path / "five.nii", np.zeros((3, 3, 3, 2, 2), np.float32)))
     assert "a vector" in message(nifti(tmp_path / "v.nii", np.zeros((3, 3, 3, 1, 3), np.float32)))
-    write_volume(
-        tmp_path / "warp.nii.gz", np.zeros((3, 3, 3, 3), np.float32), Grid((3, 3, 3), np.eye(4)), intent=2006
-    )
+    write_volume(tmp_path / "warp.nii.gz", np.zeros((3, 3, 3, 3), np.float32), Grid((3, 3, 3), np.eye(4)), intent=2006)
     assert "displacements" in message(tmp_path / "warp.nii.gz", 0)
 
 
@@ -377,9 +365,7 @@ def test_detached_and_four_dimensional_itk_files(tmp_path: Path) -> None:
 
 
 def test_itk_vectors_complex_and_damage_are_refused(tmp_path: Path) -> None:
-    sitk.WriteImage(
-        sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.float32), isVector=True), tmp_path / "v.mha"
-    )
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.float32), isVector=True), tmp_path / "v.mha")
     assert "vectors" in message(tmp_path / "v.mha")
     data = (DATA / "niivue/mha.mha").read_bytes()
     assert "cut short or damaged" in message(cut(tmp_path / "cut.mha", data, 0.5))
@@ -390,27 +376,16 @@ def test_itk_vectors_complex_and_damage_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "unit"), [(8, "s"), (16, "ms"), (24, "us"), (0, "")])
 def test_time_step_and_its_unit(tmp_path: Path, code: int, unit: str) -> None:
-    path = nifti(
-        tmp_path / "t.nii", ramp((3, 3, 3, 2)), xyzt_units=2 + code, pixdim=[1, 1, 1, 1, 31.58, 0, 0, 0]
-    )
+    path = nifti(tmp_path / "t.nii", ramp((3, 3, 3, 2)), xyzt_units=2 + code, pixdim=[1, 1, 1, 1, 31.58, 0, 0, 0])
     assert header_time_step(path) == (31.58, unit)
 
 
 def test_no_step_for_one_volume_hertz_or_an_unfilled_header(tmp_path: Path) -> None:
     assert header_time_step(DATA / "nibabel/anatomical.nii") is None
     four = ramp((3, 3, 3, 2))
-    assert (
-        header_time_step(nifti(tmp_path / "hz.nii", four, xyzt_units=34, pixdim=[1, 1, 1, 1, 5, 0, 0, 0]))
-        is None
-    )
-    assert (
-        header_time_step(nifti(tmp_path / "one.nii", four, xyzt_units=0, pixdim=[1, 1, 1, 1, 1, 0, 0, 0]))
-        is None
-    )
-    assert (
-        header_time_step(nifti(tmp_path / "neg.nii", four, xyzt_units=8, pixdim=[1, 1, 1, 1, -2, 0, 0, 0]))
-        is None
-    )
+    assert header_time_step(nifti(tmp_path / "hz.nii", four, xyzt_units=34, pixdim=[1, 1, 1, 1, 5, 0, 0, 0])) is None
+    assert header_time_step(nifti(tmp_path / "one.nii", four, xyzt_units=0, pixdim=[1, 1, 1, 1, 1, 0, 0, 0])) is None
+    assert header_time_step(nifti(tmp_path / "neg.nii", four, xyzt_units=8, pixdim=[1, 1, 1, 1, -2, 0, 0, 0])) is None
 
 
 # Memory
@@ -449,9 +424,7 @@ def test_written_volumes_come_back_on_an_oblique_grid(tmp_path: Path) -> None:
     np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-5)
     seen_by_itk = sitk.ReadImage(tmp_path / "a.nii.gz")
     corner = seen_by_itk.TransformIndexToPhysicalPoint((8, 6, 4))
-    np.testing.assert_allclose(
-        np.array(corner) * (-1, -1, 1), OBLIQUE.to_mm(np.array([8.0, 6, 4])), atol=1e-4
-    )
+    np.testing.assert_allclose(np.array(corner) * (-1, -1, 1), OBLIQUE.to_mm(np.array([8.0, 6, 4])), atol=1e-4)
 
 
 def test_written_series_vectors_and_labels(tmp_path: Path) -> None:

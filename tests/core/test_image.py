@@ -56,9 +56,7 @@ def test_only_the_header_is_read_until_voxels_are_used(tmp_path: Path) -> None:
 
 
 def test_what_is_shown_is_contiguous_float32(tmp_path: Path) -> None:
-    write_volume(
-        tmp_path / "a.nii", np.ones((6, 5, 4)), Grid((6, 5, 4), affine_of("SLP", (1, 1, 1))), dtype=np.int16
-    )
+    write_volume(tmp_path / "a.nii", np.ones((6, 5, 4)), Grid((6, 5, 4), affine_of("SLP", (1, 1, 1))), dtype=np.int16)
     values = Image.open(tmp_path / "a.nii").numpy()
     assert values.dtype == np.float32
     assert values.dtype.isnative

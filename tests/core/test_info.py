@@ -68,7 +68,5 @@ def test_holes_are_an_error_and_a_note_once_mended(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not finite"):
         describe(series_at(tmp_path, float("nan")))
     description = describe(series_at(tmp_path, float("nan"), nan_to_zero=True))
-    assert description["notes"] == [
-        "x.nii.gz[2]: 1 voxel that is not finite (NaN or infinite): 0 was put there"
-    ]
+    assert description["notes"] == ["x.nii.gz[2]: 1 voxel that is not finite (NaN or infinite): 0 was put there"]
     assert "note: x.nii.gz[2]" in format_description(description)

@@ -87,9 +87,7 @@ def test_beyond_the_span_the_ode_goes_on() -> None:
     halved = network.halved_basis()
     times = torch.linspace(0, 1.5, 301)
     state = odeint(lambda t, z: network(t, z, halved), start, times, method="rk4")[-1]
-    assert torch.allclose(
-        longer(25.0), combine(network.write, state), atol=0.05 * float(longer(25.0).abs().max())
-    )
+    assert torch.allclose(longer(25.0), combine(network.write, state), atol=0.05 * float(longer(25.0).abs().max()))
 
 
 def test_thick_slices_are_not_reduced_and_small_images_keep_eight_voxels() -> None:

@@ -72,9 +72,7 @@ def test_units_convert_what_is_measured(tmp_path: Path) -> None:
 
 def test_times_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("7\n9\n30\n31\n32\n33\n")
-    series = ImageSeries.from_paths(
-        four_d(tmp_path / "x.nii.gz"), times_from=tmp_path / "t.txt", frames=slice(0, 3)
-    )
+    series = ImageSeries.from_paths(four_d(tmp_path / "x.nii.gz"), times_from=tmp_path / "t.txt", frames=slice(0, 3))
     assert series.times == [7, 9, 30]
     assert series.scans[0].time_source.endswith("t.txt")
 
@@ -245,9 +243,7 @@ SHIFTED[0, 3] = 3
         (Grid((4, 5, 6), SHIFTED), "corners up to 3 mm away"),
     ],
 )
-def test_different_grids_say_what_differs_and_can_be_resampled(
-    tmp_path: Path, other: Grid, says: str
-) -> None:
+def test_different_grids_say_what_differs_and_can_be_resampled(tmp_path: Path, other: Grid, says: str) -> None:
     paths = [
         scan(tmp_path / "a.nii", 1),
         scan(tmp_path / "b.nii", 2, other),

@@ -89,9 +89,7 @@ def test_scans_that_moved_with_the_result_are_found(result: FitResult, scans: Pa
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed", "json", "model", "format"])
-def test_damage_is_a_sentence_that_names_the_file(
-    result: FitResult, scans: Path, tmp_path: Path, damage: str
-) -> None:
+def test_damage_is_a_sentence_that_names_the_file(result: FitResult, scans: Path, tmp_path: Path, damage: str) -> None:
     shutil.copytree(scans, tmp_path / "s", ignore=shutil.ignore_patterns("out"))
     fresh, out = fitted(tmp_path / "s"), tmp_path / "out"
     save_result(fresh, out)

@@ -122,14 +122,10 @@ def test_sessions_tsv_by_its_dates_before_1925(tmp_path: Path) -> None:
 
 def test_scans_tsv_of_each_session_come_before_sessions_tsv(tmp_path: Path) -> None:
     scans = files(tmp_path, *BIDS)
-    table(
-        tmp_path / "sub-1/sub-1_sessions.tsv", "session_id acq_time", "ses-a 2000-01-01", "ses-b 2000-01-03"
-    )
+    table(tmp_path / "sub-1/sub-1_sessions.tsv", "session_id acq_time", "ses-a 2000-01-01", "ses-b 2000-01-03")
     for label, date in (("a", "2000-01-01"), ("b", "2000-02-01")):
         name = f"anat/sub-1_ses-{label}_T1w.nii.gz"
-        table(
-            tmp_path / f"sub-1/ses-{label}/sub-1_ses-{label}_scans.tsv", "filename acq_time", f"{name} {date}"
-        )
+        table(tmp_path / f"sub-1/ses-{label}/sub-1_ses-{label}_scans.tsv", "filename acq_time", f"{name} {date}")
     assert found(scans) == ([0, 31], "days")
 
 
@@ -188,9 +184,7 @@ def test_our_own_sidecar_of_a_series_beats_its_header(tmp_path: Path) -> None:
     assert found(scans[1:]) == ([1.2, 5], "years")
 
 
-@pytest.mark.parametrize(
-    "content", [{"FrameTimes": [0, 1]}, {"FrameTimes": [0, 1, "x"]}, '{"FrameTimes": [0,']
-)
+@pytest.mark.parametrize("content", [{"FrameTimes": [0, 1]}, {"FrameTimes": [0, 1, "x"]}, '{"FrameTimes": [0,'])
 def test_a_wrong_sidecar_is_named(tmp_path: Path, content: object) -> None:
     put(tmp_path / "four.json", content)
     with pytest.raises(InputError, match=r"four\.json"):
@@ -372,9 +366,7 @@ def test_a_sidecar_that_the_user_names(tmp_path: Path) -> None:
         ("t.json", "{", "not valid JSON"),
     ],
 )
-def test_what_is_wrong_with_a_file_of_times_is_said(
-    tmp_path: Path, name: str, content: object, says: str
-) -> None:
+def test_what_is_wrong_with_a_file_of_times_is_said(tmp_path: Path, name: str, content: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
         times_from_file(put(tmp_path / name, content), 2, files(tmp_path, "a.nii", "b.nii"))
 

@@ -59,9 +59,7 @@ def open_volume_file(path: Path | str) -> VolumeFile:
     known = _open_files.get(key)
     if known is None:
         try:
-            with np.errstate(
-                over="ignore", invalid="ignore"
-            ):  # a damaged header is a sentence, not a warning
+            with np.errstate(over="ignore", invalid="ignore"):  # a damaged header is a sentence, not a warning
                 known = _open_files[key] = _reader_of(path)(path)
         except OSError as fault:
             raise InputError(f"{path} cannot be read ({fault.strerror or fault}): check the file.") from fault
@@ -84,13 +82,9 @@ def stem_of(path: Path) -> str:
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise InputError(
-            f"{path} is a folder, not an image: give the files in it, or the folder as a series."
-        )
+        raise InputError(f"{path} is a folder, not an image: give the files in it, or the folder as a series.")
     if path.is_symlink() and not path.exists():
-        raise InputError(
-            f"{path} is a link to {path.readlink()}, which does not exist: fetch that file first."
-        )
+        raise InputError(f"{path} is a link to {path.readlink()}, which does not exist: fetch that file first.")
     if not path.exists():
         raise InputError(f"{path} does not exist: check its name and folder.")
     if path.stat().st_size == 0:
@@ -131,9 +125,7 @@ def foreign_kind(path: Path) -> tuple[str, str] | None:
 def _reader_of(path: Path) -> Callable[[Path], VolumeFile]:
     foreign = foreign_kind(path)
     if foreign is not None:
-        raise InputError(
-            f"{path} is {foreign[0]}, and only NIfTI, MGH, MetaImage and NRRD are read: {foreign[1]}."
-        )
+        raise InputError(f"{path} is {foreign[0]}, and only NIfTI, MGH, MetaImage and NRRD are read: {foreign[1]}.")
     suffix = suffix_of(path)
     if suffix is None:
         raise InputError(f"{path} is not an image that is read here: give a file named {', '.join(READERS)}.")

@@ -173,9 +173,7 @@ def _scaling_notes(raw: bytes) -> list[str]:
     odd = {
         "scl_slope is 0: voxel values are used as stored": float(header["scl_slope"]) == 0,
         "negative voxel sizes in the header: their sign is ignored": bool((sizes < 0).any()),
-        "voxel sizes of 0 in the header: 1 is assumed where no affine says otherwise": bool(
-            (sizes == 0).any()
-        ),
+        "voxel sizes of 0 in the header: 1 is assumed where no affine says otherwise": bool((sizes == 0).any()),
     }
     return [note for note, holds in odd.items() if holds]
 

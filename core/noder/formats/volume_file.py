@@ -84,21 +84,15 @@ def spatial_shape(path: Path, shape: tuple[int, ...], intent: int = 0) -> tuple[
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
     if 3000 <= intent < 3100:
-        raise InputError(
-            f"{path} is a CIFTI-2 matrix of surface and grey-matter points: give a volume instead."
-        )
+        raise InputError(f"{path} is a CIFTI-2 matrix of surface and grey-matter points: give a volume instead.")
     if intent in _FIELD_INTENTS:
-        raise InputError(
-            f"{path} holds displacements or vectors (intent {intent}): give the images themselves."
-        )
+        raise InputError(f"{path} holds displacements or vectors (intent {intent}): give the images themselves.")
     if any(n < 1 for n in sizes) or len(sizes) < 2:
         raise InputError(f"{path} holds no volume (its shape is {_by(sizes)}): give a 3-D or 4-D image.")
     if len(sizes) > 4:
         vectors = len(sizes) == 5 and sizes[3] == 1
         kind = "a vector at each voxel (a field?)" if vectors else "more than 4 axes"
-        raise InputError(
-            f"{path} holds {kind}, shape {_by(sizes)}: give a 3-D or 4-D image of one value a voxel."
-        )
+        raise InputError(f"{path} holds {kind}, shape {_by(sizes)}: give a 3-D or 4-D image of one value a voxel.")
     space = cast(Triple, tuple([*sizes[:3], 1][:3]))
     return space, sizes[3] if len(sizes) == 4 else 1
 

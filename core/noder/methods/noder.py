@@ -116,17 +116,15 @@ class VelocityNetwork(nn.Module):
 
     def _clock(self, t: Tensor) -> Tensor:
         t = t.reshape(1)
-        waves = [
-            wave(math.pi * k * t) for k in range(1, self.harmonics + 1) for wave in (torch.sin, torch.cos)
-        ]
+        waves = [wave(math.pi * k * t) for k in range(1, self.harmonics + 1) for wave in (torch.sin, torch.cos)]
         return torch.cat([2 * t - 1, *waves])
 
 
 class NoderCurve:
     """c(t) in mm for any time t: states on a step grid fixed by the span, cubic Hermite between the steps.
 
-    `basis` is B (r,3,a,b,c), `states` and `rates` are z and dz/dt (n,r) at the steps. Beyond the span the ODE is carried
-    on in whole steps of the same length; without a network (a snapshot of a running fit) the last rate goes on.
+    `basis` is B (r,3,a,b,c), `states` and `rates` are z and dz/dt (n,r) at the steps. Beyond the span the ODE goes on
+    in whole steps of the same length; without a network (a snapshot of a running fit) the last rate goes on.
     """
 
     def __init__(
@@ -147,9 +145,7 @@ class NoderCurve:
         self._last: tuple[float, Tensor] | None = None
 
     @classmethod
-    def solve(
-        cls, network: VelocityNetwork, steps: int, span: tuple[float, float], voxel_mm: float
-    ) -> NoderCurve:
+    def solve(cls, network: VelocityNetwork, steps: int, span: tuple[float, float], voxel_mm: float) -> NoderCurve:
         """Integrate the network over the span; the curve lives on the CPU and keeps a copy of the network."""
         network = copy.deepcopy(network).cpu().requires_grad_(False)
         states, rates = integrate(network, steps)
@@ -247,9 +243,7 @@ class NoderFit:
     def costs(self) -> list[float]:
         """What each iteration costs, in voxels to work on; tells how much of a fit is left."""
         return [
-            _cost(self.grid.coarsen(factors), len(self.images))
-            for factors, count in self.stages
-            for _ in range(count)
+            _cost(self.grid.coarsen(factors), len(self.images)) for factors, count in self.stages for _ in range(count)
         ]
 
     def run(self) -> Generator[Iteration, None, None]:
@@ -288,9 +282,7 @@ class _Level:
         self.weight = weight / weight.sum()
         self.matrices = tuple(m.to(device) for m in fit.decoder.matrices(self.grid))
         self.index = self.grid.indices().float().to(device)
-        self.to_voxel = torch.as_tensor(
-            self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32, device=device
-        )
+        self.to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32, device=device)
         self.similarity = LocalNCC(_window(self.grid, fit.settings.window))
         images = [block_mean(image, factors) for image in fit.images]
         self.moving = images[0]
