@@ -17,21 +17,33 @@ from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
 from noder_viewer.volume import opengl_kind
-from noder_viewer.words import outcome, progress_words, scan_labels, summary, tip, title
+from noder_viewer.words import outcome, pending, progress_words, scan_labels, summary, tip, title
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress
+    from noder.series import ImageSeries
     from noder.trajectory import Trajectory
     from noder_viewer.frames import VolumeScene
     from noder_viewer.scene import SliceScene
 
 _AFFECTS: dict[str, tuple[str, ...]] = {
-    "series": ("series", "pictures", "controls", "thumbnails", "volume"),
-    "result": ("series", "pictures", "controls", "thumbnails", "volume", "report", "neighbours"),
-    "preview": ("pictures", "controls", "volume"),
+    "series": ("series", "scans", "curves", "pictures", "controls", "thumbnails", "volume"),
+    "result": (
+        "series",
+        "scans",
+        "pictures",
+        "controls",
+        "thumbnails",
+        "volume",
+        "progress",
+        "curves",
+        "report",
+        "neighbours",
+    ),
+    "preview": ("scans", "pictures", "controls", "volume"),
     "progress": ("progress",),
-    "hold_out": ("series",),
-    "exclude": ("series", "pictures"),
+    "hold_out": ("series", "scans"),
+    "exclude": ("series", "scans", "pictures"),
     "mask": ("series",),
     "saved_in": ("series",),
     "time": ("pictures", "time", "volume"),
@@ -42,7 +54,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "radiological": ("pictures", "controls", "thumbnails"),
-    "activity": ("controls", "progress"),
+    "activity": ("series", "controls", "progress"),
     "status": ("status",),
 }
 """Field of the session -> the parts of the window that show it."""
@@ -63,6 +75,7 @@ class Presenter(QObject):
         self._window, self._session = window, session
         self.scenes: dict[int, SliceScene | None] = {}
         self._dirty: set[str] = set()
+        self._marks: tuple[ImageSeries, tuple[str, ...]] | None = None
         self._is_down = False
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
@@ -99,11 +112,13 @@ class Presenter(QObject):
         self._turn.stop()
         for part, show in (
             ("series", self._show_series),
+            ("scans", self._show_scans),
             ("time", self._show_time),
             ("pictures", self._show_pictures),
             ("levels", self._show_levels),
             ("controls", self._show_controls),
             ("progress", self._show_progress),
+            ("curves", self._show_fitted_curves),
             ("report", self._show_report),
             ("neighbours", self._prepare_neighbours),
             ("status", self._show_status),
@@ -182,16 +197,26 @@ class Presenter(QObject):
         if series is None:
             window.series_panel.set_rows([], "index")
             return
-        roles, names = session.roles(), scan_labels(series)
         rows = [
             ScanRow(name, scan.time, scan.time_source, role, tip(scan.image))
-            for scan, name, role in zip(series.scans, names, roles, strict=True)
+            for scan, name, role in zip(series.scans, scan_labels(series), session.roles(), strict=True)
         ]
         window.series_panel.set_rows(rows, series.unit, summary(session))
-        window.timeline.set_scans(list(session.times), names, list(roles), series.unit)
-        window.timeline.set_time(session.time)
-        self._show_levels()
+        window.series_panel.set_hint(pending(session))
         window.set_title(title(session))
+
+    def _show_scans(self) -> None:
+        """The timeline's ticks and span: those of the map that is shown, whatever is ticked for the next fit."""
+        session = self._session
+        if session.series is None:
+            return
+        marks = (session.series, session.roles_shown())
+        if marks != self._marks:  # a preview comes twice a second, and its roles stay
+            self._marks = marks
+            names, roles = scan_labels(session.series), list(session.roles_shown())
+            self._window.timeline.set_scans(list(session.times), names, roles, session.series.unit)
+            self._window.timeline.set_time(session.time)
+            self._show_levels()
 
     def _show_time(self) -> None:
         self._window.timeline.set_time(self._session.time)
@@ -223,7 +248,7 @@ class Presenter(QObject):
         panel.set_radiological(session.radiological)
         window.series_panel.set_locked(bool(session.activity))
         window.fit_panel.set_state(
-            ready=opened and session.activity != "opening",
+            ready=opened and session.activity not in ("opening", "reading"),
             fitting=session.is_fitting,
             stopping=session.activity == "stopping",
         )
@@ -243,6 +268,15 @@ class Presenter(QObject):
             panel.set_progress(None, "Preparing…")
         else:
             panel.set_progress(0.0, outcome(session))
+
+    def _show_fitted_curves(self) -> None:
+        session = self._session
+        if session.is_fitting:
+            return  # the fit draws its own
+        if session.result is None:
+            self._window.fit_panel.clear_curves()
+        else:
+            self.show_curves(session.result.history)
 
     def _show_report(self) -> None:
         result = self._session.result

@@ -77,6 +77,10 @@ class SeriesPanel(QWidget):
         self.summary = QLabel("No series")
         self.summary.setWordWrap(True)
         self.summary.setProperty("muted", True)
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.hint.setStyleSheet(f"color: {theme.WARNING};")
+        self.hint.hide()
         self.table = self._make_table()
         self.unit = QComboBox()
         self.unit.addItems(UNITS)
@@ -105,6 +109,11 @@ class SeriesPanel(QWidget):
         self.unit.setCurrentText(unit)
         self._fill()
         self.setEnabled(bool(rows))
+
+    def set_hint(self, text: str) -> None:
+        """A line under the table; empty for none."""
+        self.hint.setText(text)
+        self.hint.setVisible(bool(text))
 
     def set_mask(self, path: Path | None) -> None:
         """Show the mask in use."""
@@ -167,6 +176,7 @@ class SeriesPanel(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.summary)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.hint)
         layout.addLayout(units)
         layout.addLayout(mask)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Show = Literal["prediction", "observed", "difference", "side by side"]
 Carry = Literal["neighbours", "first"]
-Activity = Literal["", "opening", "fitting", "stopping"]
+Activity = Literal["", "opening", "reading", "fitting", "stopping"]
 
 SHOWS: tuple[Show, ...] = ("observed", "prediction", "difference", "side by side")
 CARRIES: dict[Carry, str] = {
@@ -103,7 +104,19 @@ class Session:
 
     def roles(self) -> tuple[str, ...]:
         """One of "reference", "seen", "held out", "excluded" for each scan; the first is the reference."""
-        return tuple(self._role(index) for index in range(len(self.times)))
+        return tuple(_role(index, self.hold_out, self.exclude) for index in range(len(self.times)))
+
+    def roles_shown(self) -> tuple[str, ...]:
+        """As `roles`, but those of the fit that is shown: boxes ticked since apply to the next one."""
+        if self.result is None or self.preview is not None:
+            return self.roles()
+        config = self.result.config
+        return tuple(_role(index, config.hold_out, config.exclude) for index in range(len(self.times)))
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether closing now would lose a fit."""
+        return self.result is not None and self.saved_in is None
 
     def snapshot(self) -> dict[str, Any]:
         """What belongs to one opened series, to come back to it: give it to `restore`."""
@@ -114,12 +127,13 @@ class Session:
         for name in _PER_SERIES:
             setattr(self, name, snapshot[name])
 
-    def _role(self, index: int) -> str:
-        if index in self.exclude:
-            return "excluded"
-        if index in self.hold_out:
-            return "held out"
-        return "reference" if index == 0 else "seen"
+
+def _role(index: int, hold_out: Collection[int], exclude: Collection[int]) -> str:
+    if index in exclude:
+        return "excluded"
+    if index in hold_out:
+        return "held out"
+    return "reference" if index == 0 else "seen"
 
 
 _PER_SERIES = (

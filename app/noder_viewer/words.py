@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from noder_viewer.session import Session
 
 if TYPE_CHECKING:
+    from noder.fit import FitResult
     from noder.series import ImageSeries
 
 
@@ -52,8 +53,37 @@ def outcome(session: Session) -> str:
         return ""
     last = result.history[-1]
     how = "Stopped" if result.stopped else "Fitted"
-    folds = "" if last.folds is None else ", no folds" if last.folds == 0 else f", {last.folds} folded voxels"
-    return f"{how} after {last.step} steps, {last.seconds:.0f} s{folds}"
+    return f"{how} after {last.step} steps, {last.seconds:.0f} s, {_folds_at_full_size(result)}"
+
+
+def pending(session: Session) -> str:
+    """What the boxes of the series say that the fit on screen was not made with; empty where they agree."""
+    result = session.result
+    if result is None or session.is_fitting:
+        return ""
+    agrees = session.roles() == session.roles_shown() and session.mask == result.config.mask
+    return "" if agrees else "Applies to the next fit: press Start."
+
+
+def notes_on_voxels(series: ImageSeries) -> list[str]:
+    """What reading the voxels has shown beyond the headers (which `series.notes` tells), with the scans' names."""
+    scans_by_note: dict[str, list[str]] = {}
+    for scan, label in zip(series.scans, scan_labels(series), strict=True):
+        for note in scan.image.notes[len(scan.image.header_notes) :]:
+            scans_by_note.setdefault(note, []).append(label)
+    return [f"{', '.join(_few(labels))}: {note}." for note, labels in scans_by_note.items()]
+
+
+def _few(labels: list[str]) -> list[str]:
+    return labels if len(labels) <= 4 else [*labels[:3], f"{len(labels) - 3} more"]
+
+
+def _folds_at_full_size(result: FitResult) -> str:
+    """The folds that are counted during a fit are those of its coarser grid: they would say too little."""
+    if result.report is None:
+        return "folds not counted at full size"
+    n = max((int(row.get("folds", 0)) for row in result.report.rows), default=result.report.folds)
+    return "no folds" if n == 0 else f"{n} folded voxels"
 
 
 def progress_words(session: Session) -> str:

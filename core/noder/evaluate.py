@@ -80,6 +80,11 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
             "Two scans were seen: they support a change between the two, not its course in time. What is shown between "
             "them is one smooth path of many, and no speed-up or slow-down can be told from it."
         )
+        spread = rows[trajectory.scans[1].index]["log_jacobian_sd"]
+        notes.append(
+            f"log J spreads by {spread:.2f} (standard deviation in the mask), noise and anatomy in one: read growth "
+            "over regions, not voxel by voxel."
+        )
     elif n == 3:
         notes.append(
             "Three scans were seen: one bend of the course in time can be told, and noise can look like one. A linear "
@@ -89,19 +94,19 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
         notes.append("No scan was held out: no row says how well times without a scan are predicted.")
     beyond = [row["index"] for row in held if row["extrapolated"]]
     if beyond:
-        notes.append(
-            f"Scans {', '.join(map(str, beyond))} lie beyond the last seen scan: their rows are extrapolation."
-        )
+        notes.append(f"Beyond the last seen scan: {_scans(beyond)}. These rows are extrapolation.")
     notes.append(
         f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} "
         "are extrapolation."
     )
     folded = [row["index"] for row in rows if row.get("folds")]
     if folded:
-        notes.append(
-            f"The map folds at scans {', '.join(map(str, folded))}: Jacobians there mean nothing where it does."
-        )
+        notes.append(f"The map folds at {_scans(folded)}: where it does, Jacobians mean nothing.")
     return tuple(notes)
+
+
+def _scans(indices: Sequence[int]) -> str:
+    return ("scan " if len(indices) == 1 else "scans ") + ", ".join(map(str, indices))
 
 
 class _Scorer:
@@ -171,7 +176,14 @@ class _Scorer:
             "folds": int(folded.sum()),
             "folds_mask": int((folded & torch.from_numpy(self.mask)).sum()),
             "smallest_determinant": float(least.min()),
+            "log_jacobian_sd": _growth_spread(self.trajectory.jacobian(t).numpy()[self.mask]),
         }
+
+
+def _growth_spread(jacobian: NDArray[np.float32]) -> float:
+    """Standard deviation of log J over the voxels that do not fold."""
+    growth = jacobian[jacobian > 0]
+    return float(np.log(growth).std(dtype=np.float64)) if growth.size else float("nan")
 
 
 def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:

@@ -172,7 +172,10 @@ class _Run:
         self.mask = mask
         self.span = (series.times[0], series.times[self.seen[-1]])
         taus = [(series.times[k] - self.span[0]) / (self.span[1] - self.span[0]) for k in self.seen]
-        images = [standardised(series.scans[k].image.numpy(), mask).to(self.device) for k in self.seen]
+        images = [
+            standardised(series.scans[k].image.numpy(), mask, series.scans[k].image.name).to(self.device)
+            for k in self.seen
+        ]
         assert config.settings is not None  # resolved() has set it
         on_device = torch.from_numpy(mask).to(self.device)
         self.method = METHODS[config.method](images, taus, on_device, series.grid, config.settings, config.seed)

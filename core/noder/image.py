@@ -212,6 +212,8 @@ class Image:
     def _finite(self, values: FloatArray) -> FloatArray:
         bad = ~np.isfinite(values)
         count = int(bad.sum())
+        if count and count == values.size:
+            raise InputError(f"{self.name} holds no finite voxel, only NaN or infinite ones: give another file.")
         if count and not self._nan_to_zero:
             where = self.path if self.path is not None and self.volume is None else self.name
             raise InputError(
@@ -242,7 +244,7 @@ def _n_voxels(count: int) -> str:
 
 def _part_outside(inner: Grid, target: Grid) -> float:
     """Which part of `target` lies outside `inner`, from a coarse lattice of its voxels."""
-    axes = [np.linspace(0, n - 1, min(n, 24)) for n in target.shape]
+    axes = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in ((n, min(n, 48)) for n in target.shape)]
     lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     index = np.asarray(inner.to_index(target.to_mm(lattice)), dtype=np.float64)
     outside = (index < -0.5) | (index > np.array(inner.shape) - 0.5)

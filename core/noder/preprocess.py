@@ -50,13 +50,13 @@ def match(volume: Volume, carried: Volume, mask: Mask) -> Gain:
     return Gain(gain, float(fixed.mean(dtype=np.float64)) - gain * float(moving.mean(dtype=np.float64)))
 
 
-def standardised(volume: Volume, mask: Mask) -> Tensor:
+def standardised(volume: Volume, mask: Mask, name: str = "the scan") -> Tensor:
     """(1,I,J,K) with mean 0 and standard deviation 1 in the mask. Raises InputError for a constant image."""
     inside = volume[mask]
     spread = float(inside.std(dtype=np.float64))
     if not spread > 0:
         raise InputError(
-            f"Every voxel in the mask has the value {float(inside[0]):g}: there is nothing to align. "
+            f"Every voxel of {name} in the mask has the value {float(inside[0]):g}: there is nothing to align. "
             "Check the file, or give a mask that covers the anatomy."
         )
     return torch.from_numpy((volume - np.float32(inside.mean(dtype=np.float64))) / np.float32(spread))[None]

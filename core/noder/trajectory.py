@@ -155,7 +155,7 @@ class Trajectory:
         return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
 
     def prepare(self) -> Trajectory:
-        """Compute the inverses that `carry="neighbours"` needs, so that the first prediction is as quick as the next."""
+        """Compute the inverses that `carry="neighbours"` needs: the first prediction is then as quick as the next."""
         for t in self.times[1:]:
             self._inverse(t)
         return self
@@ -196,7 +196,7 @@ class Trajectory:
         return determinant(columns).float()
 
     def _pulled(self, grid: Grid, t: float) -> tuple[Reorientation, Tensor]:
-        """phi_t of the voxels of `grid` in closest RAS, as voxel indices of the reference (I,J,K,3), and that change."""
+        """The change of `grid` to closest RAS, and phi_t of its voxels as voxel indices of the reference (I,J,K,3)."""
         change = grid.reorientation()
         upright = grid.reoriented(change)
         axes = aligned_axes(self.grid, upright)

@@ -23,7 +23,7 @@ def run(series: ImageSeries, config: FitConfig, stop_after: int | None = None) -
 
 
 def test_progress_counts_up_names_its_losses_and_ends_with_scores() -> None:
-    series, grid = moving_series()
+    series, _ = moving_series()
     seen, result = run(series, FitConfig(settings=SHORT, hold_out=(2,)))
     assert [p.step for p in seen if p.stage != "scoring"] == list(range(1, 36))
     assert [p.stage for p in seen[35:]] == ["scoring"] * 5
@@ -55,7 +55,7 @@ def test_stopping_keeps_what_there_is_and_it_can_be_scored_later() -> None:
 
 
 def test_stopping_while_it_scores_keeps_the_whole_fit() -> None:
-    series, grid = moving_series()
+    series, _ = moving_series()
     seen, result = run(series, FitConfig(settings=SHORT), stop_after=37)
     assert seen[-1].stage == "scoring"
     assert len(seen) == 37

@@ -7,6 +7,7 @@ import torch
 from engine_kit import SHORT, box_grid, moving_series, push
 from torchdiffeq import odeint
 
+from noder.errors import UsageError
 from noder.fit import FitConfig, fit
 from noder.methods.noder import (
     NoderCurve,
@@ -138,3 +139,10 @@ def test_every_setting_has_a_label_a_unit_a_range_and_help() -> None:
         assert setting.metadata["label"]
         assert setting.metadata["help"]
         assert "unit" in setting.metadata
+
+
+def test_a_time_far_beyond_the_scans_is_refused_in_a_sentence() -> None:
+    curve = curve_of(busy_network())
+    assert float(curve(100.0).abs().max()) > 0
+    with pytest.raises(UsageError, match="1e\\+09"):
+        curve(1e9)

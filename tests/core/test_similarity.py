@@ -49,7 +49,7 @@ def test_it_does_not_see_gain_and_offset() -> None:
 
 
 def test_flat_bright_background_gives_no_gradient_from_rounding() -> None:
-    """Ten standard deviations off the mean: naive float32 sums give variances below zero there, and training then diverges."""
+    """Ten standard deviations off the mean: naive float32 sums give negative variances there; training diverges."""
     fixed = torch.full((1, 16, 16, 16), 10.0) + torch.rand(1, 16, 16, 16) * 1e-4
     moved = (torch.full((1, 16, 16, 16), 10.0) + torch.rand(1, 16, 16, 16) * 1e-4).requires_grad_()
     ncc = LocalNCC((9, 9, 9))

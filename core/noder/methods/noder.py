@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torchdiffeq import odeint
 
 from noder.decoder import Decoder, apply_separable
+from noder.errors import UsageError
 from noder.grid import Grid, Triple, block_mean, sample_at_index
 from noder.regularity import REGULARITIES
 from noder.similarity import LocalNCC
@@ -39,14 +40,14 @@ class NoderSettings:
         default=9, metadata={"label": "Similarity window", "unit": "voxels", "range": (3, 31),
                              "help": "Width of the window of the local cross-correlation"})  # fmt: skip
     smoothness: float = field(
-        default=0.3, metadata={"label": "Smoothness weight", "unit": "", "range": (0.0, 10.0),
+        default=0.6, metadata={"label": "Smoothness weight", "unit": "", "range": (0.0, 10.0),
                                "help": "Weight of the mean squared gradient of the displacement (mm/mm)"})  # fmt: skip
     boundary: float = field(
         default=0.01, metadata={"label": "Boundary weight", "unit": "1/mm²", "range": (0.0, 10.0),
                                 "help": "Weight of the mean squared displacement on the image's faces"})  # fmt: skip
     folding: float = field(
         default=100.0, metadata={"label": "Folding weight", "unit": "", "range": (0.0, 10000.0),
-                                 "help": "Weight of the penalty on determinants under 0.2"})  # fmt: skip
+                                 "help": "Weight of the penalty on determinants under 0.25"})  # fmt: skip
     learning_rate: float = field(
         default=0.02, metadata={"label": "Step", "unit": "voxels", "range": (0.0001, 0.2),
                                 "help": "Learning rate of Adam; the last layer writes voxels"})  # fmt: skip
@@ -63,6 +64,9 @@ class NoderSettings:
         default=4, metadata={"label": "ODE steps over the span", "unit": "", "range": (2, 100),
                              "help": "Runge-Kutta steps from the first to the last scan"})  # fmt: skip
 
+
+FARTHEST_SPANS = 10
+"""How far beyond the scans a prediction may be asked for: farther out it says nothing about the subject."""
 
 _COST_OF_ODE = 100_000
 """The work of one integration and its gradient, in voxels of image."""
@@ -153,9 +157,14 @@ class NoderCurve:
 
     def __call__(self, t: float) -> Tensor:
         """Coefficients (3,a,b,c) in mm."""
+        tau = (t - self.span[0]) / (self.span[1] - self.span[0])
+        if not -FARTHEST_SPANS <= tau <= 1 + FARTHEST_SPANS:
+            raise UsageError(
+                f"The time {t:g} lies more than {FARTHEST_SPANS} times the span of the scans "
+                f"({self.span[0]:g} to {self.span[1]:g}) away from them. Choose a time nearer to the scans."
+            )
         last = self._last  # another thread may replace it at any moment
         if last is None or last[0] != t:
-            tau = (t - self.span[0]) / (self.span[1] - self.span[0])
             last = self._last = (t, combine(self._basis, self._between_steps(tau)) * self.voxel_mm)
         return last[1]
 
@@ -172,15 +181,19 @@ class NoderCurve:
 
     def _node(self, k: int) -> tuple[Tensor, Tensor]:
         """State and rate after k steps (k may be negative), one Runge-Kutta step beyond the neighbour towards 0."""
-        if k not in self._nodes:
-            network = self.network
-            if network is None:
-                raise RuntimeError("a snapshot has no network to integrate")
-            halved = network.halved_basis()
-            nearer = k - 1 if k > 0 else k + 1
-            times = torch.tensor([nearer / self.steps, k / self.steps])
-            state = odeint(lambda t, z: network(t, z, halved), self._node(nearer)[0], times, method="rk4")[1]
-            self._nodes[k] = state, network(times[1], state, halved)
+        if k in self._nodes:
+            return self._nodes[k]
+        network = self.network
+        if network is None:
+            raise RuntimeError("a snapshot has no network to integrate")
+        halved = network.halved_basis()
+        towards = 1 if k > 0 else -1
+        start = self.steps if k > 0 else 0
+        for nearer in range(start, k, towards):
+            if nearer + towards not in self._nodes:
+                times = torch.tensor([nearer / self.steps, (nearer + towards) / self.steps])
+                state = odeint(lambda t, z: network(t, z, halved), self._nodes[nearer][0], times, method="rk4")[1]
+                self._nodes[nearer + towards] = state, network(times[1], state, halved)
         return self._nodes[k]
 
 
