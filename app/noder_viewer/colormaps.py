@@ -34,7 +34,7 @@ def diverging(n: int = 256) -> Lut:
 
 
 def overlay() -> Lut:
-    """Blue to orange over an image: clear at 0, opaque from half of the scale on; 0 has an entry of its own.
+    """Blue to orange over an image: clear at 0, opaque only at the ends; 0 has an entry of its own.
 
     Unlike `diverging` it stays bright near 0: a dark veil over the image would look like a finding.
     """
@@ -42,7 +42,7 @@ def overlay() -> Lut:
     stops = (0.0, 0.5, 1.0)
     shrink = [np.interp(-away, stops, channel) for channel in zip(*_OVER_SHRINK, strict=True)]
     growth = [np.interp(away, stops, channel) for channel in zip(*_OVER_GROWTH, strict=True)]
-    alpha = 255 * np.clip(2 * np.abs(away), 0, 1)
+    alpha = 255 * np.abs(away)
     return np.stack([*np.where(away < 0, shrink, growth), alpha], axis=1).round().astype(np.uint8)
 
 

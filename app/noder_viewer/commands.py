@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import noder
 from noder.errors import NoderError
-from noder_viewer.exporting import grab_png
+from noder_viewer.exporting import grab_png, unused
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
 from noder_viewer.session import SHOWS
@@ -20,6 +22,8 @@ from noder_viewer.shortcuts import ShortcutSheet
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
+
+log = logging.getLogger(__name__)
 
 SHOW_ACTIONS = dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True))
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
@@ -90,12 +94,13 @@ class Commands:
         """Open the series that comes with the program."""
         self._controller.opening.open([sample_series()])
 
-    def save_fit(self) -> None:
-        """Ask where to save the fit."""
-        start = str(self._settings.folder("save") / "fit")
+    def save_fit(self) -> bool:
+        """Ask where to save the fit; False: nowhere."""
+        start = str(unused(self._beside_the_scans() / "fit"))
         name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name))
+        return bool(name)
 
     def save_picture(self) -> None:
         """Ask where to save a picture of the window."""
@@ -111,14 +116,15 @@ class Commands:
         start = str(self._settings.folder("open"))
         name, _ = QFileDialog.getOpenFileName(self._window, "Mask of the first scan", start, _SCANS)
         if name:
-            self._session.mask = Path(name)
+            self._controller.masking.take(Path(name))
 
     def add_layers(self) -> None:
         """Ask for the user's own layers of the 3D canvas."""
         start = str(self._settings.folder("open"))
         names, _ = QFileDialog.getOpenFileNames(self._window, "Add layers to the 3D view", start, _LAYERS)
         if names:
-            self._window.volume.add_paths([Path(name) for name in names])
+            for path in map(Path, names):
+                self._add_layer(path)
 
     def toggle_overlay(self, name: str) -> None:
         """Switch the overlay whose field of `OverlaySettings` is `name`."""
@@ -142,10 +148,29 @@ class Commands:
         box.setText(_ABOUT.format(version=noder.__version__))
         box.open()  # unlike exec, does not stop the program
 
+    def _beside_the_scans(self) -> Path:
+        """The scans' folder, or where a fit was saved last if nothing can be written there (the sample's)."""
+        series = self._session.series
+        path = None if series is None else series.reference.image.path
+        if path is not None and os.access(path.parent, os.W_OK):
+            return path.absolute().parent
+        return self._settings.folder("save")
+
     def _open(self, paths: list[Path]) -> None:
         if paths:
             self._settings.set_folder("open", paths[0].parent)
             self._controller.opening.open(paths)
+
+    def _add_layer(self, path: Path) -> None:
+        try:
+            self._window.volume.add_paths([path])
+        except NoderError as error:
+            self._window.banner.set_message(str(error))
+        except Exception as error:
+            # the readers are napari's and its plugins', and raise what they like
+            log.warning("%s could not be added as a layer", path, exc_info=error)
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self._window.banner.set_message(f"{path.name} cannot be shown as a layer: {reason}")
 
     def _try(self, work: Callable[[], object]) -> None:
         try:

@@ -12,12 +12,14 @@ from typing import cast
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.exporting import Exporting
 from noder_viewer.fitting import Fitting
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
+from noder_viewer.masking import Masking
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Carry, OverlaySettings, Session, Show
@@ -40,7 +42,9 @@ class Controller(QObject):
         self.fitting = Fitting(window, session, self.presenter, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting)
         self.exporting = Exporting(window, session, settings, self)
+        self.masking = Masking(window, session, self.presenter, self)
         self.commands = Commands(self)
+        self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
         self._is_down = False
         self._warm_up = Latest(self)
@@ -109,6 +113,11 @@ class Controller(QObject):
             self._build_when_warm = True
             self.window.volume.set_message("The 3D view opens in a moment.")
 
+    @property
+    def is_down(self) -> bool:
+        """Whether `shut_down` has been called."""
+        return self._is_down
+
     def shut_down(self) -> None:
         """Stop everything that runs, wait for it, and remember the layout."""
         if self._is_down:
@@ -119,6 +128,7 @@ class Controller(QObject):
         self.fitting.shut_down()
         self.opening.shut_down()
         self.exporting.shut_down()
+        self.masking.shut_down()
         self._warm_up.shut_down()
         self.presenter.shut_down()
         self.window.volume.close_viewer()
@@ -130,6 +140,7 @@ class Controller(QObject):
         window.welcome.recent_requested.connect(self.open)
         window.clear_recent_requested.connect(self._clear_recent)
         window.shown.connect(self._on_shown)
+        window.close_requested.connect(self.closing.answer)
         window.closing.connect(self.shut_down)
         window.banner.remedy_requested.connect(self.opening.answer)
         handlers = self.commands.handlers()
@@ -234,7 +245,7 @@ class Controller(QObject):
         self.session.exclude = excluded
 
     def _set_mask(self, path: object) -> None:
-        self.session.mask = path if isinstance(path, Path) else None
+        self.masking.take(path if isinstance(path, Path) else None)
 
     def _set_radiological(self, on: bool) -> None:
         self.session.radiological = on

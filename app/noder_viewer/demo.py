@@ -33,6 +33,7 @@ class Demo(QObject):
         self._controller, self._output = controller, output
         self._screenshot: Path | None = None
         controller.opening.remember = False
+        controller.closing.asks = output is None
         controller.engine_ready.connect(self._open)
         controller.opening.opened.connect(self._fit)
         controller.fitting.fitted.connect(self._show)

@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from noder_viewer import theme
 from noder_viewer.session import CARRIES
 
 PICTURE = "picture"
@@ -59,6 +60,7 @@ class ExportDialog(QDialog):
         self.setWindowTitle("Export")
         self.setMinimumWidth(520)
         self._scan_times: tuple[float, ...] = ()
+        self._all_times: tuple[float, ...] = ()
         self._time = 0.0
         self._running = False
         self.boxes = {key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()}
@@ -66,6 +68,10 @@ class ExportDialog(QDialog):
         for carry, text in CARRIES.items():
             self.carry.addItem(text, carry)
         self.folder = QLineEdit()
+        self.folder.textChanged.connect(self._say_replaced)
+        self.replaced = QLabel()
+        self.replaced.setWordWrap(True)
+        self.replaced.setStyleSheet(f"color: {theme.WARNING};")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.message = QLabel()
@@ -79,12 +85,27 @@ class ExportDialog(QDialog):
         self.close_button.clicked.connect(self._on_close)
         self._lay_out()
 
-    def set_fit(self, scan_times: tuple[float, ...], unit: str, time: float, carry: str, *, has_report: bool) -> None:
-        """What can be chosen: the fit's scan times, the time shown; without a fit only the picture."""
-        self._scan_times, self._time = scan_times, time
+    def set_fit(
+        self,
+        scan_times: tuple[float, ...],
+        unit: str,
+        time: float,
+        carry: str,
+        *,
+        has_report: bool,
+        all_times: tuple[float, ...] = (),
+    ) -> None:
+        """What can be chosen: times of the scans that the fit has seen and of all, the time shown; else a picture."""
+        self._scan_times, self._all_times, self._time = scan_times, all_times or scan_times, time
+        has_more = len(self._all_times) > len(scan_times)
+        self.at_all.setVisible(has_more)
+        self.at_all.setText(f"The times of all {len(self._all_times)} scans, the held-out ones too")
+        if self.at_all.isChecked() and not has_more:
+            self.at_scans.setChecked(True)
         self.carry.setCurrentIndex(self.carry.findData(carry))
         self.now.setText(f"The time shown ({time:g} {unit})")
-        self.at_scans.setText(f"The times of the {len(scan_times)} scans")
+        seen = " that the fit has seen" if has_more else ""
+        self.at_scans.setText(f"The times of the {len(scan_times)} scans{seen}")
         self.times_box.setTitle(f"Times ({unit})")
         for key, box in self.boxes.items():
             possible = key == PICTURE or (bool(scan_times) and (key != "metrics_csv" or has_report))
@@ -108,12 +129,15 @@ class ExportDialog(QDialog):
     def set_finished(self, text: str, *, failed: bool = False) -> None:
         """After it: what was written, or the sentence that says why not."""
         self._set_running(False)
+        self._say_replaced()
         self._say(text, error=failed)
 
     def times(self) -> tuple[float, ...]:
         """The chosen times. Raises ValueError with a sentence for a text that does not parse."""
         if self.at_scans.isChecked():
             return self._scan_times
+        if self.at_all.isChecked():
+            return self._all_times
         if self.now.isChecked():
             return (self._time,)
         if self.even.isChecked():
@@ -155,6 +179,7 @@ class ExportDialog(QDialog):
         where.addWidget(self.folder, 1)
         where.addWidget(browse)
         layout.addLayout(where)
+        layout.addWidget(self.replaced)
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
         layout.addStretch(1)
@@ -164,6 +189,7 @@ class ExportDialog(QDialog):
         buttons.addWidget(self.export)
         layout.addLayout(buttons)
         self.bar.hide()
+        self.replaced.hide()
 
     def _make_what(self) -> QGroupBox:
         group = QGroupBox("What")
@@ -179,7 +205,7 @@ class ExportDialog(QDialog):
 
     def _make_times(self) -> QGroupBox:
         self.times_box = QGroupBox("Times")
-        self.at_scans, self.now = QRadioButton(), QRadioButton()
+        self.at_all, self.at_scans, self.now = QRadioButton(), QRadioButton(), QRadioButton()
         self.even, self.custom = QRadioButton("Evenly spaced, first to last scan"), QRadioButton("These")
         self.at_scans.setChecked(True)
         self._choices = QButtonGroup(self)
@@ -192,11 +218,11 @@ class ExportDialog(QDialog):
         self.count.valueChanged.connect(self._on_count)
         grid = QGridLayout(self.times_box)
         grid.setColumnStretch(1, 1)
-        for row, button in enumerate((self.at_scans, self.now, self.even, self.custom)):
+        for row, button in enumerate((self.at_all, self.at_scans, self.now, self.even, self.custom)):
             self._choices.addButton(button)
             grid.addWidget(button, row, 0)
-        grid.addWidget(self.count, 2, 1)
-        grid.addWidget(self.custom_times, 3, 1)
+        grid.addWidget(self.count, 3, 1)
+        grid.addWidget(self.custom_times, 4, 1)
         return self.times_box
 
     def _set_running(self, running: bool) -> None:
@@ -209,6 +235,15 @@ class ExportDialog(QDialog):
         self.message.setText(text)
         self.message.setProperty("error", error)
         self.message.style().polish(self.message)  # a style sheet's selector is not read again by itself
+
+    def _say_replaced(self) -> None:
+        """An export takes the place of an earlier one in its folder: name what goes before it goes."""
+        names = _earlier_files(Path(self.folder.text().strip()).expanduser()) if self.folder.text().strip() else []
+        self.replaced.setVisible(bool(names))
+        self.export.setText("Replace" if names else "Export")
+        some = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        self.replaced.setText(f"An earlier export is there. Exporting replaces or removes {some}.")
+        self.replaced.setToolTip("\n".join(names))
 
     def _on_close(self) -> None:
         if self._running:
@@ -244,6 +279,16 @@ def parse_times(text: str) -> tuple[float, ...]:
     if len(times) > MAX_TIMES:
         raise ValueError(f"{len(times)} times are more than the {MAX_TIMES} that one export writes.")
     return tuple(times)
+
+
+def _earlier_files(folder: Path) -> list[str]:
+    """The files of an earlier export into `folder` that are still there."""
+    if not (folder / "predict.json").is_file():
+        return []
+    from noder.predict_json import files_of_earlier_export
+
+    names = sorted(files_of_earlier_export(folder) | {"predict.json", "view.png"})
+    return [name for name in names if (folder / name).is_file()]
 
 
 def _evenly(first: float, last: float, count: int) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from noder_viewer.settings import Settings
 
 if TYPE_CHECKING:
     from noder.export import ExportProgress
+    from noder.fit import FitResult
 
 
 class Exporting(QObject):
@@ -46,13 +48,14 @@ class Exporting(QObject):
             self.dialog = ExportDialog({name: each.label for name, each in EXPORTERS.items()}, self._window)
             self.dialog.export_requested.connect(self.export)
             self.dialog.cancel_requested.connect(self.cancel)
-            self.dialog.set_folder(self._settings.folder("export") / "noder-export")
         session, result = self._session, self._session.result
         if not self._exports.busy:
+            self.dialog.set_folder(unused(self._settings.folder("export") / "noder-export"))
             times = () if result is None else tuple(result.trajectory.times)
+            all_times = () if result is None else _times_in_use(result)
             unit = "" if session.series is None else session.series.unit
             has_report = result is not None and result.report is not None
-            self.dialog.set_fit(times, unit, session.time, session.carry, has_report=has_report)
+            self.dialog.set_fit(times, unit, session.time, session.carry, has_report=has_report, all_times=all_times)
             self.dialog.set_finished("" if times else "There is no fit yet: only the picture can be written.")
         self.dialog.show()
         self.dialog.raise_()
@@ -121,6 +124,17 @@ class Exporting(QObject):
         self._session.status = "The fit was not saved"
         self._window.banner.set_message(str(error))
         self.failed.emit(str(error))
+
+
+def unused(folder: Path) -> Path:
+    """`folder`, or the first of folder-2, folder-3, ... where there is nothing yet."""
+    numbered = (folder.with_name(f"{folder.name}-{k}") for k in itertools.count(2))
+    return next(path for path in itertools.chain([folder], numbered) if not path.exists())
+
+
+def _times_in_use(result: FitResult) -> tuple[float, ...]:
+    """Of all scans but the excluded ones: held-out scans are there to be compared with."""
+    return tuple(t for k, t in enumerate(result.series.times) if k not in result.config.exclude)
 
 
 def grab_png(widget: QWidget) -> bytes:

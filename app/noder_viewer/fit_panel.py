@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -23,6 +25,9 @@ from noder_viewer.curves import LossCurves
 from noder_viewer.jobs import FitChoice, FitChoices
 from noder_viewer.settings_form import SettingsForm
 
+if TYPE_CHECKING:
+    from noder.fit import FitConfig
+
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU"}
 _RESULT_HINT = "After a fit: scores of each scan, and what the scans can and cannot support."
 
@@ -36,6 +41,7 @@ class FitPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._choices: FitChoices | None = None
+        self._config: FitConfig | None = None
         self._ready, self._fitting = False, False
         self.preset, self.method, self.device = QComboBox(), QComboBox(), QComboBox()
         self.preset.setToolTip("A set of settings: faster, or more accurate")
@@ -84,12 +90,28 @@ class FitPanel(QWidget):
         self._rows.setRowVisible(self.method, len(choices.methods) > 1)
         self._rows.setRowVisible(self.device, choices.has_gpu)
         self._on_preset()
+        if self._config is not None:
+            self.set_config(self._config)
         self._refresh()
 
     def set_preset(self, name: str) -> None:
         """Choose a preset by its name."""
         self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
         self._on_preset()
+
+    def set_config(self, config: FitConfig) -> None:
+        """Show how a fit was made: all but the device, which is this machine's. Kept until the choices are known."""
+        self._config = config
+        if self._choices is None:
+            return
+        self._config = None
+        self.method.setCurrentText(config.method)
+        self.set_preset(config.preset)
+        self.seed.setValue(config.seed)
+        self.match.setChecked(config.match_intensity)
+        if config.settings is not None and config.settings != self._choices.presets.get(config.preset):
+            self.form.set_settings(config.settings)
+            self._on_settings_changed()
 
     def set_state(self, *, ready: bool, fitting: bool, stopping: bool = False) -> None:
         """`ready`: there is a series that can be fitted. While `fitting`, settings are locked."""

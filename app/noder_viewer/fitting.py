@@ -23,8 +23,12 @@ CLOSE_WAIT_MS = 5000
 
 
 class Fitting(QObject):
-    """Emits `fitted` with a result in the session, `failed(sentence)`, and after either one `ended`."""
+    """Emits `replacing` before a new result takes the old one's place, then `fitted`; or `failed(sentence)`.
 
+    After either one comes `ended`.
+    """
+
+    replacing = Signal()
     fitted = Signal()
     failed = Signal(str)
     ended = Signal()
@@ -91,6 +95,7 @@ class Fitting(QObject):
         result = cast("FitResult", value)
         self._presenter.drop_previews()
         self._presenter.show_curves(result.history)
+        self.replacing.emit()
         self._session.saved_in = None
         self._session.result = result
         self._leave()
@@ -101,6 +106,7 @@ class Fitting(QObject):
         self._presenter.drop_previews()
         self._leave()
         self._session.status = "The fit failed"
+        self._presenter.mark("curves")  # those of the fit that is shown still, if any
         self.failed.emit(str(error))
 
     def _leave(self) -> None:

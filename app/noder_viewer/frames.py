@@ -46,8 +46,8 @@ class VolumeScene:
 
 
 def thumbnail_times(first: float, last: float, n: int) -> list[float]:
-    """`n` times evenly spread, both ends included."""
-    return [float(t) for t in np.linspace(first, last, n)]
+    """The middles of `n` equal parts of a span: frames that stand there side by side fit into it."""
+    return [first + (last - first) * (k + 0.5) / n for k in range(n)]
 
 
 def thumbnail(session: Session, t: float, axis: int = 2, size: int = 72) -> Thumbnail | None:

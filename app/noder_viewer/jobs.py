@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
+    from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
     from noder_viewer.session import Session
@@ -113,6 +114,20 @@ class Read:
         task.report(f"Reading {len(series.scans)} scans, {_megabytes(series)} MB…")
         series.check()
         return _opened(self.paths, series, result, folder)
+
+
+@dataclass(frozen=True)
+class ReadMask:
+    """Whether a file can be the mask of scans on `grid`: returns its notes. Raises InputError."""
+
+    path: Path
+    grid: Grid
+
+    def __call__(self, task: Reporter) -> tuple[ReadMask, tuple[str, ...]]:
+        import_engine()
+        from noder.preprocess import read_mask
+
+        return self, read_mask(self.path, self.grid)[1]
 
 
 @dataclass(frozen=True)

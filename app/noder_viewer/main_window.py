@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeySequence, QShowEvent
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QGridLayout,
@@ -41,6 +41,7 @@ class MainWindow(QMainWindow):
     recent_requested = Signal(list)
     clear_recent_requested = Signal()
     shown = Signal()
+    close_requested = Signal(object)  # the QCloseEvent: a slot that wants the window to stay ignores it
     closing = Signal()
 
     def __init__(self) -> None:
@@ -131,8 +132,17 @@ class MainWindow(QMainWindow):
             self.shown.emit()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.closing.emit()
         super().closeEvent(event)
+        self.close_requested.emit(event)
+        if event.isAccepted():
+            self.closing.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """What no widget with the focus wanted for itself: the arrows step time, on a slice as on the timeline."""
+        if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self.timeline.isEnabled():
+            self.timeline.keyPressEvent(event)
+        else:
+            super().keyPressEvent(event)
 
     def _make_centre(self) -> QWidget:
         pictures = QWidget()

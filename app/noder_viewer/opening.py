@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from noder_viewer.main_window import MainWindow
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
+from noder_viewer.words import notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.grid import Grid
 
 CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 """Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
+_NOT_SAVED = "The fit that was shown before had not been saved."
 
 
 class Opening(QObject):
@@ -41,11 +44,13 @@ class Opening(QObject):
         self._wanted: Read | None = None
         self._open_when_ended = False
         self._earlier: dict[str, Any] | None = None
+        self._edit_error = ""
         self._reader = Latest(self)
         self._reader.reported.connect(self._on_reported)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(self._on_failed)
         fitting.ended.connect(self._on_fit_ended)
+        fitting.replacing.connect(self._on_refit)
 
     def open(self, paths: list[Path], **options: Any) -> None:
         """Read `paths`; options as `ImageSeries.from_paths` takes them."""
@@ -66,12 +71,16 @@ class Opening(QObject):
         try:
             edited = series.with_times([_number(text) for text in texts], unit or series.unit)
         except (ValueError, NoderError) as error:
-            self._fail(str(error))
+            self._edit_error = str(error)
+            self._fail(self._edit_error)
             self._presenter.mark("series")
             return
+        self._clear_edit_error()
         if list(edited.times) == list(series.times) and edited.unit == series.unit:
             return
-        self._put_aside("The times have changed, so the fit no longer describes this series.")
+        first = edited.scans[0].image
+        notes = [] if first is series.reference.image else [f"{first.name} comes first now, so it is the reference."]
+        self._put_aside("The times have changed, so the fit no longer describes this series.", notes)
         place = {id(scan.image): k for k, scan in enumerate(edited.scans)}
         moved = [place[id(scan.image)] for scan in series.scans]
         session.result, session.saved_in = None, None
@@ -86,8 +95,10 @@ class Opening(QObject):
             self._reader.cancel()
             self._session.activity = ""
         elif key == UNDO and self._earlier is not None and not self._session.activity:
-            self._session.restore(self._earlier)
-            self._earlier = None
+            earlier = self._earlier
+            self._put_aside("The later fit had not been saved.")
+            self._session.restore(earlier)
+            self._show_config()
         elif key == STOP_AND_OPEN:
             self._open_when_ended = True
             self._fitting.stop()
@@ -98,9 +109,7 @@ class Opening(QObject):
         """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
-        if value.series.notes:
-            self._window.banner.set_message("  ".join(value.series.notes), "info")
-        self._put_aside("The fit that was shown before had not been saved.")
+        self._put_aside(_NOT_SAVED, [*value.series.notes, *notes_on_voxels(value.series)])
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder
         session.hold_out = frozenset(config.hold_out) if config else frozenset()
@@ -111,6 +120,7 @@ class Opening(QObject):
         session.cursor_mm = centre_of(value.series.grid)
         session.series = value.series
         session.activity = ""
+        self._show_config()
         session.status = f"Opened {named(value.paths)}"
         if self.remember:
             self._settings.add_recent(value.paths)
@@ -122,13 +132,31 @@ class Opening(QObject):
         """Stop reading."""
         self._reader.shut_down()
 
-    def _put_aside(self, sentence: str) -> None:
-        """An unsaved fit is about to be replaced: keep it for an Undo."""
-        if self._session.result is None or self._session.saved_in is not None:
-            self._earlier = None
-            return
-        self._earlier = self._session.snapshot()
-        self._window.banner.set_message(sentence, "info", remedy=(UNDO, "Back to the fit"))
+    def _put_aside(self, sentence: str, notes: Sequence[str] = ()) -> None:
+        """An unsaved fit is about to be replaced: keep it for an Undo. `notes` are said with it, or alone."""
+        session = self._session
+        self._earlier = None
+        if session.result is not None and session.is_unsaved:
+            config = session.result.config  # the boxes may have been ticked anew for the fit that follows
+            boxes = {"hold_out": frozenset(config.hold_out), "exclude": frozenset(config.exclude), "mask": config.mask}
+            self._earlier = {**session.snapshot(), **boxes, "preview": None}
+            words = "  ".join([*notes, sentence])
+            self._window.banner.set_message(words, "info", remedy=(UNDO, "Back to the fit"))
+        elif notes:
+            self._window.banner.set_message("  ".join(notes), "info")
+
+    def _show_config(self) -> None:
+        """The fit panel shows how the fit was made, so that Start makes such a one again."""
+        if self._session.result is not None:
+            self._window.fit_panel.set_config(self._session.result.config)
+
+    def _on_refit(self) -> None:
+        self._put_aside(_NOT_SAVED)
+
+    def _clear_edit_error(self) -> None:
+        if self._edit_error and self._window.banner.text == self._edit_error:
+            self._window.banner.clear()
+        self._edit_error = ""
 
     def _on_reported(self, words: object) -> None:
         self._window.banner.set_busy(str(words), cancel=CANCEL)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 """Half widths that the colour scale of log J may have: steps, so that a live preview does not flicker."""
 SHORTEST_MM = 0.02
+MAX_QUIVER_SCALE = 20.0
+"""No arrow is drawn longer than this many times its motion: beyond, noise looks like motion."""
 
 _recent = Recent(per_owner=1)
 
@@ -68,13 +70,15 @@ class Quiver:
     vector: Floats
     scale: float
 
-    def segments(self) -> tuple[Floats, Floats]:
-        """x and y of point pairs: shafts, then both strokes of the heads; three pairs an arrow."""
+    def segments(self, shortest_mm: float = 0.0) -> tuple[Floats, Floats]:
+        """x and y of point pairs: a shaft and both strokes of its head, for arrows drawn at least so long."""
         drawn = self.vector * self.scale
-        tip = self.start + drawn
+        long_enough = np.hypot(drawn[:, 0], drawn[:, 1]) >= shortest_mm
+        start, drawn = self.start[long_enough], drawn[long_enough]
+        tip = start + drawn
         head = 0.32 * drawn
         side = np.stack([-head[:, 1], head[:, 0]], axis=1) * 0.5
-        points = np.stack([self.start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
+        points = np.stack([start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
         return points[:, 0], points[:, 1]
 
 
@@ -84,8 +88,7 @@ def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLo
     folds = ~((growth > 0) & np.isfinite(growth))
     values = np.log(np.where(folds, np.nan, growth))
     limit = getattr(look, "jacobian_limit", None) or jacobian_limit(trajectory)
-    title = f"log J, growth > 0, frame at t = {t:.4g}"
-    return Heatmap(title, values, folds, float(limit), look.jacobian_opacity)
+    return Heatmap("log J, growth > 0", values, folds, float(limit), look.jacobian_opacity)
 
 
 def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Quiver:
@@ -97,8 +100,8 @@ def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayL
     seen = np.hypot(*motion.T) > SHORTEST_MM
     tip, motion = plane.to_plane(points.numpy())[seen], motion[seen]
     scale = look.quiver_scale
-    longer = "" if scale == 1 else f", drawn {scale:.3g} times as long"
-    return Quiver(f"motion: arrows point where tissue went, mm{longer}", tip - scale * motion, motion, scale)
+    longer = "" if scale == 1 else f", drawn {scale:.3g}×"
+    return Quiver(f"motion{longer}: arrows point where tissue went, mm", tip - scale * motion, motion, scale)
 
 
 def motion_vectors(trajectory: Trajectory, t: float, points_mm: Tensor) -> Floats:
@@ -124,7 +127,7 @@ def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
     coarse = _coarse(trajectory).points().reshape(-1, 3)
     lengths = np.linalg.norm(motion_vectors(trajectory, trajectory.t_last, coarse), axis=1)
     large = float(np.percentile(lengths, 98))
-    return 1.0 if large <= 0 else float(min(max(nice_step(0.5 * spacing_mm / large), 1.0), 50.0))
+    return 1.0 if large <= 0 else float(min(max(nice_step(0.5 * spacing_mm / large), 1.0), MAX_QUIVER_SCALE))
 
 
 def _coarse(trajectory: Trajectory) -> Grid:

@@ -117,7 +117,7 @@ class Plane:
         side = "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
         place = abs(self.position_mm) if side else self.position_mm
         name, count = PLANE_NAMES[self.axis], self.grid.shape[self.axis]
-        return f"{name}  {side}{place:.1f} mm  slice {self.index + 1} of {count}".replace("-", "−")
+        return f"{name} {side}{place:.1f} mm · {self.index + 1}/{count}".replace("-", "−")
 
 
 def to_axes(grid: Grid, points_mm: Floats) -> Floats:

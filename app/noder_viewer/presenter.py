@@ -39,12 +39,13 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
         "curves",
         "report",
         "neighbours",
+        "hint",
     ),
     "preview": ("scans", "pictures", "controls", "volume"),
     "progress": ("progress",),
-    "hold_out": ("series", "scans"),
-    "exclude": ("series", "scans", "pictures"),
-    "mask": ("series",),
+    "hold_out": ("series", "scans", "hint"),
+    "exclude": ("series", "scans", "pictures", "hint"),
+    "mask": ("series", "hint"),
     "saved_in": ("series",),
     "time": ("pictures", "time", "volume"),
     "cursor_mm": ("pictures", "thumbnails"),
@@ -54,7 +55,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "radiological": ("pictures", "controls", "thumbnails"),
-    "activity": ("series", "controls", "progress"),
+    "activity": ("controls", "progress", "hint"),
     "status": ("status",),
 }
 """Field of the session -> the parts of the window that show it."""
@@ -121,6 +122,7 @@ class Presenter(QObject):
             ("curves", self._show_fitted_curves),
             ("report", self._show_report),
             ("neighbours", self._prepare_neighbours),
+            ("hint", self._show_hint),
             ("status", self._show_status),
         ):
             if part in dirty:
@@ -202,7 +204,6 @@ class Presenter(QObject):
             for scan, name, role in zip(series.scans, scan_labels(series), session.roles(), strict=True)
         ]
         window.series_panel.set_rows(rows, series.unit, summary(session))
-        window.series_panel.set_hint(pending(session))
         window.set_title(title(session))
 
     def _show_scans(self) -> None:
@@ -281,6 +282,9 @@ class Presenter(QObject):
     def _show_report(self) -> None:
         result = self._session.result
         self._window.fit_panel.set_report("" if result is None else report_html(result))
+
+    def _show_hint(self) -> None:
+        self._window.series_panel.set_hint(pending(self._session))
 
     def _show_status(self) -> None:
         self._window.set_status(self._session.status)

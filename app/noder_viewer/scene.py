@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
-from noder_viewer.pictures import Levels, SliceImage, images
+from noder_viewer.pictures import Levels, SliceImage, images, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
 from noder_viewer.recent import Recent
 
@@ -36,6 +36,7 @@ class SliceScene:
     flip_x: bool
     title: str
     badge: str
+    time: str
     extrapolated: bool
 
     @property
@@ -47,6 +48,21 @@ class SliceScene:
     def index(self) -> int:
         """Number of the slice, from 0."""
         return self.plane.index
+
+    def overlays_on(self, image: SliceImage) -> list[Heatmap | Quiver]:
+        """What is drawn over one of the images: side by side, only the prediction is of the overlays' time."""
+        bare = len(self.images) > 1 and image.kind == "observed"
+        return [] if bare else list(self.overlays.values())
+
+    def differs_in_crosshair_only(self, other: SliceScene) -> bool:
+        """Whether all the rest looks the same."""
+        return self._look() == other._look()
+
+    def _look(self) -> tuple[object, ...]:
+        shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
+        layers = [(name, id(layer)) for name, layer in self.overlays.items()]
+        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated)
+        return id(self.plane.grid), self.axis, self.index, shown, layers, self.window, words
 
 
 def slice_scene(session: Session, axis: int) -> SliceScene | None:
@@ -66,6 +82,7 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         flip_x=plane.flipped(session.radiological),
         title=plane.title,
         badge=badge(grid, session.radiological),
+        time=time_words(session, session.time),
         extrapolated=is_extrapolated(session),
     )
 

@@ -19,6 +19,9 @@ PAD = 6.0
 BAR_WIDTH = 11.0
 GAP = 7.0
 """Half the opening of the crosshair: the voxel itself stays free."""
+MOST_LINES = 3
+"""Of a pane's title."""
+EXTRAPOLATED = "extrapolated"
 GROUND = QColor(21, 23, 28, 225)
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -42,6 +45,14 @@ class PaneFrame:
     crosshair: QPointF
     title: str
     is_last: bool
+
+
+@dataclass(frozen=True)
+class Header:
+    """The lines above the pictures: the slice's name, its badge (below it where both do not fit), pane titles."""
+
+    badge_below: bool
+    title_lines: int
 
 
 def bars_of(scene: SliceScene) -> list[Bar]:
@@ -70,9 +81,21 @@ def strip_width(bars: Sequence[Bar], font: QFont) -> float:
     return max(BAR_WIDTH + 8 + widest, titles) + 2 * PAD
 
 
-def header_height(font: QFont) -> float:
-    """Pixels of the two lines above the picture."""
-    return QFontMetricsF(font).height() + QFontMetricsF(small(font)).height() + 5
+def header_of(scene: SliceScene, font: QFont, width: float, strip: float) -> Header:
+    """The lines that a view needs which is `width` pixels wide, `strip` of them for colour bars."""
+    metrics, name = QFontMetricsF(small(font)), QFontMetricsF(font).horizontalAdvance(scene.title)
+    badge = metrics.horizontalAdvance(scene.badge) + 4 * PAD
+    pane, last = (width - strip) / len(scene.images), scene.images[-1]
+    rooms = [
+        _title_room(scene, metrics, pane + (strip if image is last else 0), image is last) for image in scene.images
+    ]
+    lines = [len(_wrapped(image.title, metrics, room)) for image, room in zip(scene.images, rooms, strict=True)]
+    return Header(name + badge > width - 2 * PAD, max(lines))
+
+
+def header_height(header: Header, font: QFont) -> float:
+    """Pixels of all lines above the picture."""
+    return _names_height(header, font) + header.title_lines * QFontMetricsF(small(font)).height() + 2
 
 
 def footer_height(scene: SliceScene | None, font: QFont) -> float:
@@ -81,30 +104,33 @@ def footer_height(scene: SliceScene | None, font: QFont) -> float:
     return lines * (QFontMetricsF(small(font)).height() + 1) + (3 if lines else 0)
 
 
-def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene) -> None:
-    """The slice's name and place, and on the right which side of the patient is where."""
+def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header) -> None:
+    """The slice's name and place, and which side of the patient is where."""
     painter.save()
     line = rect.adjusted(PAD, 1, -PAD, 0)
-    line.setHeight(QFontMetricsF(painter.font()).height() + 2)
-    used = _badge(painter, line, scene.badge)
+    line.setHeight(_name_height(painter.font()))
+    below = line.height() if header.badge_below else 0.0
+    used = _badge(painter, line.translated(0, below), scene.badge, at_left=header.badge_below)
     painter.setPen(QColor(theme.TEXT))
-    _draw_elided(painter, line.adjusted(0, 0, -used, 0), scene.title)
+    _draw_elided(painter, line.adjusted(0, 0, 0 if header.badge_below else -used, 0), scene.title)
     painter.restore()
 
 
-def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, until: float) -> None:
-    """What the pane's picture is, on the line above it up to x = `until`, and whether it is extrapolated."""
+def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, header: Header, until: float) -> None:
+    """What the pane's picture is, above it up to x = `until`, and whether it is extrapolated."""
     painter.save()
+    top = _names_height(header, painter.font()) + 1
     painter.setFont(small(painter.font()))
     metrics = QFontMetricsF(painter.font())
-    left, height = pane.rect.left() + PAD, metrics.height()
-    line = QRectF(left, pane.rect.top() - height - 1, until - PAD - left, height)
+    left, height = pane.rect.left(), metrics.height()
+    line = QRectF(left + PAD, top, until - left - 2 * PAD, height)
     if scene.extrapolated and pane.is_last:
         painter.setPen(QColor(theme.WARNING))
-        painter.drawText(line, _RIGHT, "extrapolated")
-        line.setRight(line.right() - metrics.horizontalAdvance("extrapolated") - PAD)
+        painter.drawText(line, _RIGHT, EXTRAPOLATED)
+    line.setWidth(_title_room(scene, metrics, until - left, pane.is_last))
     painter.setPen(QColor(theme.MUTED))
-    _draw_elided(painter, line, pane.title)
+    for k, text in enumerate(_wrapped(pane.title, metrics, line.width())):
+        _draw_elided(painter, line.translated(0, k * height), text)
     painter.restore()
 
 
@@ -118,7 +144,8 @@ def paint_footer(painter: QPainter, rect: QRectF, scene: SliceScene, px_per_mm: 
         if isinstance(layer, Quiver) and layer.scale > 0:
             line.setRight(line.right() - _legend(painter, line, px_per_mm * layer.scale) - PAD)
         painter.setPen(QColor(theme.MUTED))
-        _draw_elided(painter, line, layer.title)
+        frame = f", frame at t = {scene.time}" if isinstance(layer, Heatmap) else ""
+        _draw_elided(painter, line, layer.title + frame)
     painter.restore()
 
 
@@ -214,17 +241,44 @@ def _letter(painter: QPainter, centre: QPointF, letter: str) -> None:
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, letter)
 
 
-def _badge(painter: QPainter, line: QRectF, text: str) -> float:
-    """A framed word at the right end of a line; returns the pixels it takes."""
+def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool) -> float:
+    """A framed word at an end of a line; returns the pixels it takes."""
     painter.save()
     painter.setFont(small(painter.font()))
-    width = QFontMetricsF(painter.font()).horizontalAdvance(text) + 2 * PAD
-    box = QRectF(line.right() - width, line.top() + 0.5, width, line.height() - 1)
+    metrics = QFontMetricsF(painter.font())
+    width = min(metrics.horizontalAdvance(text) + 2 * PAD, line.width())
+    box = QRectF(line.left() if at_left else line.right() - width, line.top() + 0.5, width, line.height() - 1)
     painter.setPen(QColor(theme.ACCENT))
     painter.drawRoundedRect(box, 3, 3)
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, metrics, width - PAD))
     painter.restore()
     return width + PAD
+
+
+def _name_height(font: QFont) -> float:
+    return QFontMetricsF(font).height() + 2
+
+
+def _names_height(header: Header, font: QFont) -> float:
+    return (2 if header.badge_below else 1) * _name_height(font) + 1
+
+
+def _title_room(scene: SliceScene, metrics: QFontMetricsF, width: float, is_last: bool) -> float:
+    """Pixels for a pane's title: the last one leaves room for the warning."""
+    warning = metrics.horizontalAdvance(EXTRAPOLATED) + PAD if scene.extrapolated and is_last else 0.0
+    return width - 2 * PAD - warning
+
+
+def _wrapped(text: str, metrics: QFontMetricsF, width: float) -> list[str]:
+    """The text on as few lines as it takes; the last of `MOST_LINES` has all the rest."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and (len(lines) == MOST_LINES or metrics.horizontalAdvance(longer) <= width):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _legend(painter: QPainter, line: QRectF, px_per_mm: float) -> float:

@@ -22,6 +22,7 @@ from noder_viewer.scene import SliceScene
 
 DRAG_FROM_PX = 4
 WHEEL_NOTCH = 120
+SHORTEST_ARROW_PX = 4
 LETTER_MARGIN = 18
 """Pixels around a fitted picture, so that its letters stand beside it."""
 LOOKS = {
@@ -39,13 +40,15 @@ class _Pane:
         self.box.disableAutoRange()
         self.image = pg.ImageItem(axisOrder="row-major")
         self.heat = pg.ImageItem(axisOrder="row-major")
-        self.arrows = pg.PlotCurveItem(skipFiniteCheck=True)
+        self.arrows = pg.PlotCurveItem(skipFiniteCheck=True, antialias=True)
         self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
         self._shown: SliceImage | None = None
         self._heat: Heatmap | None = None
         self._quiver: Quiver | None = None
+        self._px_per_mm = 0.0
+        self._frame = QRectF()
 
     def show(self, scene: SliceScene, image: SliceImage, frame: QRectF) -> None:
         """Draw what differs from what is drawn."""
@@ -55,15 +58,18 @@ class _Pane:
                 places(image.data.T, *image.levels), autoLevels=False, levels=None, lut=LUTS[image.colormap]
             )
         self._shown = image
-        self.image.setRect(frame)
-        layers = scene.overlays.values()
-        self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
+        if frame != self._frame:
+            self._frame = frame
+            self.image.setRect(frame)
+            self.heat.setRect(frame)
+        layers = scene.overlays_on(image)
+        self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None))
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
 
     def set_pixel_ratio(self, ratio: float) -> None:
         """Pens of pyqtgraph count the screen's own pixels: a sharp screen needs wider ones."""
-        self.arrows.setPen(pg.mkPen(QColor(*ARROW), width=1.5 * ratio))
-        self.arrows.setShadowPen(pg.mkPen((0, 0, 0, 150), width=3.5 * ratio))
+        self.arrows.setPen(pg.mkPen(QColor(*ARROW), width=1.4 * ratio))
+        self.arrows.setShadowPen(pg.mkPen((0, 0, 0, 130), width=2.6 * ratio))
 
     def look(self, camera: Camera) -> None:
         """Follow the camera."""
@@ -72,21 +78,28 @@ class _Pane:
         self.box.invertX(camera.flip_x)
         view = QRectF(camera.x - width / 2, camera.y - height / 2, width, height)
         self.box.setRange(view, padding=0, disableAutoRange=True)
+        if camera.px_per_mm != self._px_per_mm:
+            self._px_per_mm = camera.px_per_mm
+            self._draw_arrows()
 
-    def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
+    def _show_heat(self, heat: Heatmap | None) -> None:
         if heat is not None and heat is not self._heat:
             rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds)
             self.heat.setImage(np.ascontiguousarray(rgba.transpose(1, 0, 2)), autoLevels=False, levels=None)
         self._heat = heat
         self.heat.setVisible(heat is not None)
-        if heat is not None:
-            self.heat.setRect(frame)
 
     def _show_arrows(self, quiver: Quiver | None) -> None:
-        if quiver is not None and quiver is not self._quiver:
-            self.arrows.setData(*quiver.segments(), connect="pairs", skipFiniteCheck=True)
-        self._quiver = quiver
+        before, self._quiver = self._quiver, quiver
         self.arrows.setVisible(quiver is not None)
+        if quiver is not before:
+            self._draw_arrows()
+
+    def _draw_arrows(self) -> None:
+        """Arrows too short to have a direction on this screen would only be dots: they are left out."""
+        if self._quiver is not None and self._px_per_mm > 0:
+            x, y = self._quiver.segments(SHORTEST_ARROW_PX / self._px_per_mm)
+            self.arrows.setData(x, y, connect="pairs", skipFiniteCheck=True)
 
 
 class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
@@ -118,7 +131,7 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self._view.reset_view()
+            self._view.double_clicked()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         self._view.wheeled(event)
@@ -148,6 +161,9 @@ class SliceView(QWidget):
         self._canvas = _Canvas(self)
         self._canvas.addItem(self._panes[0].box, 0, 0)
         self._n_panes = 1
+        self._header = slice_paint.Header(badge_below=False, title_lines=1)
+        self._room: tuple[object, ...] = ()
+        self._crosshair_before: tuple[float, float] | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._canvas)
@@ -162,6 +178,10 @@ class SliceView(QWidget):
     def set_scene(self, scene: SliceScene | None) -> None:
         """Show a scene, drawing only what changed; None empties the view."""
         before, self._scene, self._wanted = self._scene, scene, None
+        if before is not None and scene is not None and scene.differs_in_crosshair_only(before):
+            for crosshair in {before.crosshair, scene.crosshair} if before.crosshair != scene.crosshair else ():
+                self._update_crosshair(crosshair)
+            return
         self._set_panes(1 if scene is None else len(scene.images))
         self._set_margins()
         for pane in self._panes:
@@ -244,11 +264,33 @@ class SliceView(QWidget):
         font, scene = self.font(), self._scene
         bars = slice_paint.bars_of(scene) if scene is not None and self._bars else []
         right = slice_paint.strip_width(bars, font) if bars else 0.0
-        margins = (0.0, slice_paint.header_height(font), right, slice_paint.footer_height(scene, font))
+        if scene is not None:
+            self._set_header(scene, right)
+        top = slice_paint.header_height(self._header, font)
+        margins = (0.0, top, right, slice_paint.footer_height(scene, font))
         layout = self._canvas.ci.layout
         if layout.getContentsMargins() != margins:
             layout.setContentsMargins(*margins)
             layout.activate()
+
+    def _set_header(self, scene: SliceScene, strip: float) -> None:
+        """Room for all titles, which does not shrink while the time runs: the picture must not jump."""
+        room = self.width(), strip, [image.kind for image in scene.images]
+        header = slice_paint.header_of(scene, self.font(), self.width(), strip)
+        if room == self._room:
+            below = header.badge_below or self._header.badge_below
+            header = slice_paint.Header(below, max(header.title_lines, self._header.title_lines))
+        self._header, self._room = header, room
+
+    def _update_crosshair(self, crosshair: tuple[float, float]) -> None:
+        """Paint again where the lines of a crosshair are, and nothing else."""
+        for pane in range(self._n_panes):
+            rect = self._rect(pane)
+            cross = self._camera.to_px(rect, *crosshair)
+            across = QRectF(rect.left(), cross.y() - 2, rect.width(), 5)
+            along = QRectF(cross.x() - 2, rect.top(), 5, rect.height())
+            for part in (across, along):
+                self._canvas.viewport().update(part.toAlignedRect())
 
     def paint_over(self, painter: QPainter) -> None:
         """Everything that is written; called by the canvas."""
@@ -260,7 +302,7 @@ class SliceView(QWidget):
             return
         self._paint_panes(painter, scene)
         body = self._rect(0).united(self._rect(self._n_panes - 1))
-        slice_paint.paint_header(painter, whole, scene)
+        slice_paint.paint_header(painter, whole, scene, self._header)
         foot = QRectF(whole.left(), body.bottom(), whole.width(), whole.bottom() - body.bottom())
         slice_paint.paint_footer(painter, foot, scene, self._camera.px_per_mm)
         if self._bars:
@@ -274,7 +316,7 @@ class SliceView(QWidget):
             frame = slice_paint.PaneFrame(rect, cross, image.title, is_last=k == len(scene.images) - 1)
             slice_paint.paint_pane(painter, frame, scene)
             until = self._canvas.viewport().width() if frame.is_last else rect.right()
-            slice_paint.paint_pane_title(painter, frame, scene, until)
+            slice_paint.paint_pane_title(painter, frame, scene, self._header, until)
 
     def _rect(self, pane: int) -> QRectF:
         rect: QRectF = self._panes[pane].box.sceneBoundingRect()
@@ -290,6 +332,7 @@ class SliceView(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._set_margins()
         self._look()
 
     # --- mouse and keys
@@ -321,7 +364,15 @@ class SliceView(QWidget):
             return
         self._press = None
         if press.button == Qt.MouseButton.LeftButton and not press.dragging:
+            self._crosshair_before = None if self._scene is None else self._scene.crosshair
             self._request_cursor(press.start)
+
+    def double_clicked(self) -> None:
+        """Show the whole slice; the crosshair goes back to where it was before the first of both clicks."""
+        crosshair, self._crosshair_before = self._crosshair_before, None
+        self.reset_view()
+        if crosshair is not None:
+            self.cursor_requested.emit(self._axis, *crosshair)
 
     def wheeled(self, event: QWheelEvent) -> None:
         """Whole notches step slices (a touch pad's small ones are saved up); with Ctrl they zoom."""

@@ -30,6 +30,7 @@ RADIUS = 5.0
 SNAP_PX = 6.0
 LABEL_EVERY_PX = 80
 STRIP_PX = 58
+STRIP_GAP = 6
 EXTRAPOLATED = "extrapolated"
 
 
@@ -244,13 +245,16 @@ class TimeAxis(QWidget):
             return
         scale = self.scale()
         places = [scale.to_px(item.time) for item in self._thumbnails]
-        room = min(np.diff(places), default=self.width()) - 2
+        first, last = (scale.to_px(t) for t in self.fit_span)
+        room = max(min(np.diff(places), default=last - first) - STRIP_GAP, 1.0)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         for x, item, image in zip(places, self._thumbnails, self._images, strict=True):
             nx, ny = (n * step for n, step in zip(item.data.shape, item.spacing, strict=True))
             fit = min(height / ny, room / nx)
             box = QRectF(0, 0, nx * fit, ny * fit)
-            box.moveCenter(QPointF(x, top + height / 2))
+            within = min(max(x, first + box.width() / 2), max(last, first + box.width()) - box.width() / 2)
+            inside = first <= x <= last  # a frame of an extrapolated time stays where it is
+            box.moveCenter(QPointF(within if inside else x, top + height / 2))
             painter.drawImage(box, image)
 
 

@@ -270,14 +270,20 @@ def test_the_reference_of_a_resampled_series_is_the_first_in_time(tmp_path: Path
 
 
 def test_check_finds_holes_in_any_scan_and_zero_mends_them(tmp_path: Path) -> None:
-    paths = [scan(tmp_path / "a.nii"), scan(tmp_path / "b.nii", float("nan"))]
+    paths = [scan(tmp_path / "a.nii"), scan(tmp_path / "b.nii")]
+    holed = np.zeros(GRID.shape, np.float32)
+    holed[0, 0, :2] = np.nan, np.inf
+    write_volume(paths[1], holed, GRID)
     series = ImageSeries.from_paths(paths)
-    with pytest.raises(InputError, match=r"b\.nii has 120 voxels") as caught:
+    with pytest.raises(InputError, match=r"b\.nii has 2 voxels") as caught:
         series.check()
     assert caught.value.remedy == "nan_to_zero"
     mended = ImageSeries.from_paths(paths, nan_to_zero=True)
     mended.check()
     assert mended.scans[1].image.numpy().max() == 0
+    write_volume(paths[1], np.full(GRID.shape, np.nan, np.float32), GRID)
+    with pytest.raises(InputError, match=r"b\.nii holds no finite voxel"):
+        ImageSeries.from_paths(paths, nan_to_zero=True).check()
 
 
 # Changing it

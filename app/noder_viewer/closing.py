@@ -1,0 +1,64 @@
+"""Asks before a fit that was not saved goes with the window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QMessageBox
+
+if TYPE_CHECKING:
+    from noder_viewer.controller import Controller
+
+_QUESTION = "The fit has not been saved. Save it before the window closes?"
+Button = QMessageBox.StandardButton
+
+
+class Closing(QObject):
+    """Answers the window's wish to close. `asks` False: what is not saved may go, as in a demo that quits."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self._controller = controller
+        self._close_when_saved = False
+        self.asks = True
+        self.box: QMessageBox | None = None
+        controller.exporting.saved.connect(self._on_saved)
+        controller.exporting.failed.connect(self._on_not_saved)
+
+    def answer(self, event: QCloseEvent) -> None:
+        """Keep the window open and ask, where closing would lose a fit."""
+        if not self.asks or self._controller.is_down or not self._controller.session.is_unsaved:
+            return
+        event.ignore()
+        self._ask()
+
+    def _ask(self) -> None:
+        if self.box is None:
+            self.box = QMessageBox(self._controller.window)
+            self.box.setWindowTitle("Close noder-viewer")
+            self.box.setIcon(QMessageBox.Icon.Question)
+            self.box.setText(_QUESTION)
+            self.box.setStandardButtons(Button.Save | Button.Discard | Button.Cancel)
+            self.box.setDefaultButton(Button.Save)
+            self.box.finished.connect(self._on_answer)
+        self.box.open()  # unlike exec, stops nothing
+        self.box.raise_()
+
+    def _on_answer(self, button: int) -> None:
+        if button == Button.Discard.value:
+            self._controller.shut_down()
+            self._controller.window.close()
+        elif button == Button.Save.value:
+            self._close_when_saved = True
+            if not self._controller.commands.save_fit():
+                self._close_when_saved = False
+
+    def _on_saved(self) -> None:
+        if self._close_when_saved:
+            self._close_when_saved = False
+            self._controller.window.close()
+
+    def _on_not_saved(self) -> None:
+        self._close_when_saved = False
