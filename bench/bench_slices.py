@@ -112,6 +112,7 @@ def make_session(shape: tuple[int, int, int]) -> SimpleNamespace:
         cursor_mm=middle,
         show="prediction",
         carry="neighbours",
+        carry_shown="neighbours",
         overlays=OverlaySettings(jacobian=True, quiver=True),
         window=(0.0, 1.2),
         radiological=False,

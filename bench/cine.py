@@ -86,7 +86,9 @@ def main() -> None:
 def predictions(trajectory, series, raw, k, box):
     """neighbours, first, blend, nearest and unchanged for scan k, in the box."""
     t, image = series.times[k], series.reference.image
-    stored = [image.to_stored(trajectory.predict(t, carry=c)[0].numpy())[box] for c in ("neighbours", "first")]
+    stored = [
+        image.to_stored(trajectory.predict(t, carry=c, exact=True)[0].numpy())[box] for c in ("neighbours", "first")
+    ]
     seen = [scan.index for scan in trajectory.scans]
     blend = sum(weight * raw[seen[p]] for p, weight in trajectory.carriers(t))
     nearest = raw[min(seen, key=lambda s: abs(series.times[s] - t))]

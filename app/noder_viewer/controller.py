@@ -63,7 +63,7 @@ class Controller(QObject):
 
     def warm_up(self) -> None:
         """Import the engine, then the 3D canvas, in the background."""
-        if not self._warm_up.busy and not self.engine_is_ready:
+        if not (self._is_down or self._warm_up.busy or self.engine_is_ready):
             self.session.status = "Loading the engine…"
             self._warm_up.submit(WarmUp())
 
@@ -129,7 +129,7 @@ class Controller(QObject):
         self.opening.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
-        self._warm_up.shut_down()
+        self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
 
@@ -188,6 +188,8 @@ class Controller(QObject):
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)
 
     def _on_warm(self, choices: object) -> None:
+        if self._is_down:
+            return
         if isinstance(choices, FitChoices):
             self.engine_is_ready = True
             self._share_cores()

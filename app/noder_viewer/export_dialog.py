@@ -61,6 +61,7 @@ class ExportDialog(QDialog):
         self.setMinimumWidth(520)
         self._scan_times: tuple[float, ...] = ()
         self._all_times: tuple[float, ...] = ()
+        self._has_more = False
         self._time = 0.0
         self._running = False
         self.boxes = {key: QCheckBox(text) for key, text in {**labels, PICTURE: "Picture of the window (PNG)"}.items()}
@@ -100,8 +101,10 @@ class ExportDialog(QDialog):
         has_more = len(self._all_times) > len(scan_times)
         self.at_all.setVisible(has_more)
         self.at_all.setText(f"The times of all {len(self._all_times)} scans, the held-out ones too")
-        if self.at_all.isChecked() and not has_more:
-            self.at_scans.setChecked(True)
+        if has_more != self._has_more:
+            self._has_more = has_more
+            if self.at_all.isChecked() or self.at_scans.isChecked():
+                (self.at_all if has_more else self.at_scans).setChecked(True)
         self.carry.setCurrentIndex(self.carry.findData(carry))
         self.now.setText(f"The time shown ({time:g} {unit})")
         seen = " that the fit has seen" if has_more else ""
@@ -283,12 +286,12 @@ def parse_times(text: str) -> tuple[float, ...]:
 
 def _earlier_files(folder: Path) -> list[str]:
     """The files of an earlier export into `folder` that are still there."""
-    if not (folder / "predict.json").is_file():
-        return []
-    from noder.predict_json import files_of_earlier_export
+    names = {"predict.json", "view.png"}
+    if (folder / "predict.json").is_file():
+        from noder.predict_json import files_of_earlier_export
 
-    names = sorted(files_of_earlier_export(folder) | {"predict.json", "view.png"})
-    return [name for name in names if (folder / name).is_file()]
+        names |= files_of_earlier_export(folder)
+    return sorted(name for name in names if (folder / name).is_file())
 
 
 def _evenly(first: float, last: float, count: int) -> tuple[float, ...]:

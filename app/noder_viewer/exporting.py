@@ -50,7 +50,8 @@ class Exporting(QObject):
             self.dialog.cancel_requested.connect(self.cancel)
         session, result = self._session, self._session.result
         if not self._exports.busy:
-            self.dialog.set_folder(unused(self._settings.folder("export") / "noder-export"))
+            if not self.dialog.isVisible():
+                self.dialog.set_folder(unused(self._settings.folder("export") / "noder-export"))
             times = () if result is None else tuple(result.trajectory.times)
             all_times = () if result is None else _times_in_use(result)
             unit = "" if session.series is None else session.series.unit

@@ -19,6 +19,7 @@ class Masking(QObject):
     def __init__(self, window: MainWindow, session: Session, presenter: Presenter, parent: QObject) -> None:
         super().__init__(parent)
         self._window, self._session, self._presenter = window, session, presenter
+        self._error = ""
         self._reader = Latest(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(self._on_failed)
@@ -49,13 +50,15 @@ class Masking(QObject):
         job, notes = value
         if job.grid is self._session.grid:
             self._session.mask = job.path
-            self._window.banner.clear()
+            if self._error and self._window.banner.text == self._error:
+                self._window.banner.clear()
             if notes:
                 self._window.banner.set_message("  ".join(notes), "info")
 
     def _on_failed(self, error: object) -> None:
         if self._leave():
-            self._window.banner.set_message(str(error))
+            self._error = str(error)
+            self._window.banner.set_message(self._error)
             self._presenter.mark("series")
 
     def _leave(self) -> bool:

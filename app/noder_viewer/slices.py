@@ -48,7 +48,8 @@ class _Pane:
         self._heat: Heatmap | None = None
         self._quiver: Quiver | None = None
         self._px_per_mm = 0.0
-        self._frame = QRectF()
+        self._place: tuple[object, ...] = ()
+        self._heat_place: tuple[object, ...] = ()
 
     def show(self, scene: SliceScene, image: SliceImage, frame: QRectF) -> None:
         """Draw what differs from what is drawn."""
@@ -58,12 +59,12 @@ class _Pane:
                 places(image.data.T, *image.levels), autoLevels=False, levels=None, lut=LUTS[image.colormap]
             )
         self._shown = image
-        if frame != self._frame:
-            self._frame = frame
+        place = (frame.getRect(), image.data.shape)
+        if place != self._place:
+            self._place = place
             self.image.setRect(frame)
-            self.heat.setRect(frame)
         layers = scene.overlays_on(image)
-        self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None))
+        self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
 
     def set_pixel_ratio(self, ratio: float) -> None:
@@ -82,10 +83,14 @@ class _Pane:
             self._px_per_mm = camera.px_per_mm
             self._draw_arrows()
 
-    def _show_heat(self, heat: Heatmap | None) -> None:
+    def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         if heat is not None and heat is not self._heat:
             rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds)
             self.heat.setImage(np.ascontiguousarray(rgba.transpose(1, 0, 2)), autoLevels=False, levels=None)
+            place = (frame.getRect(), heat.values.shape)
+            if place != self._heat_place:
+                self._heat_place = place
+                self.heat.setRect(frame)
         self._heat = heat
         self.heat.setVisible(heat is not None)
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QPolygonF
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import Thumbnail
 from noder_viewer.pictures import Picture
 from noder_viewer.ticks import nice_step
@@ -52,7 +53,8 @@ class Timeline(QWidget):
         self._box = QDoubleSpinBox(self, decimals=3)
         self._speed = QDoubleSpinBox(self, decimals=1, minimum=0.5, maximum=120, value=4, singleStep=0.5)
         self._outside = QLabel("", self)
-        self._legend = QLabel("", self)
+        self._legend = ElidedLabel("", self)
+        self._legend.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._lay_out()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Timeline")
@@ -238,8 +240,7 @@ class Timeline(QWidget):
         row = QHBoxLayout()
         for widget in (self._play, QLabel("t =", self), self._box, self._speed, self._outside):
             row.addWidget(widget)
-        row.addStretch(1)
-        row.addWidget(self._legend)
+        row.addWidget(self._legend, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(2)

@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QOffscreenSurface, QOpenGLContext
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QGuiApplication,
+    QOffscreenSurface,
+    QOpenGLContext,
+)
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
@@ -30,6 +35,7 @@ from PySide6.QtWidgets import (
 )
 
 from noder_viewer import theme
+from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import VolumeScene
 from noder_viewer.plane import Floats, to_axes
 
@@ -96,12 +102,12 @@ class VolumeView(QWidget):
         self._words = QLabel("", self, wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self._button = QPushButton("Open the 3D view", self)
         self._button.clicked.connect(self.build)
-        self._title = QLabel("3D", self)
+        self._title = ElidedLabel("3D", self)
         self._canvas_place = QHBoxLayout()
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
         self._rendering = QComboBox(self)
-        self._show_arrows = QCheckBox("arrows", self)
+        self._show_arrows = QAction("Arrows of motion", self, checkable=True, checked=True)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._placeholder())
         self._stack.addWidget(self._page())
@@ -150,7 +156,7 @@ class VolumeView(QWidget):
 
     def set_scene(self, scene: VolumeScene | None) -> None:
         """Show a volume with its arrows; None empties the canvas."""
-        self._title.setText("3D" if scene is None else f"3D  {scene.title}")
+        self._title.setText("3D" if scene is None else f"3D {scene.title}")
         if scene is None:
             self._volume = self._arrows = self._framed = None
             self._remove_own_layers()
@@ -236,6 +242,9 @@ class VolumeView(QWidget):
             action.setCheckable(True)
             action.setChecked(layer.visible)
             action.toggled.connect(partial(setattr, layer, "visible"))
+        self._menu.addSeparator()
+        self._menu.addAction(self._show_arrows)
+        self._menu.addAction("Look from the front", self.reset_view)
         self._menu.addSeparator()
         self._menu.addAction("Add layer…", self.layers_requested.emit)
         for layer in layers:
@@ -353,19 +362,15 @@ class VolumeView(QWidget):
         self._rendering.addItems(list(RENDERINGS))
         self._rendering.setToolTip("How the volume is drawn")
         self._rendering.currentTextChanged.connect(self._set_rendering)
-        self._show_arrows.setChecked(True)
         self._show_arrows.toggled.connect(self._update_later)
-        reset = QPushButton("Reset", page)
-        reset.setToolTip("Look from the front again")
-        reset.clicked.connect(self.reset_view)
-        layers = QPushButton("Layers", page)
-        layers.setToolTip("Show and hide layers; add an image, surface or other file that napari reads")
+        layers = QPushButton("View", page)
+        layers.setToolTip("Arrows, the view from the front, layers to show and hide; add a file that napari reads")
         layers.setMenu(self._menu)
         row = QHBoxLayout()
         row.setContentsMargins(6, 2, 6, 0)
         row.addWidget(self._title, 1)
-        for widget in (self._show_arrows, self._rendering, reset, layers):
-            row.addWidget(widget)
+        row.addWidget(self._rendering)
+        row.addWidget(layers)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

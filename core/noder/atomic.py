@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,20 @@ def write_text(path: Path, text: str) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
     """Write `content` as indented JSON under `path` at once; returns `path`. Raises OutputError."""
-    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return write_text(path, json_text(content) + "\n")
+
+
+def json_text(content: Any) -> str:
+    """Indented JSON that every reader takes: a score that is not finite becomes null."""
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 CANCELLED = 130
 OUT_OF_MEMORY = 4
+_NO_MEMORY = "error: out of memory. Close other programs, or use --preset fast."
 
 app = typer.Typer(
     name="noder",
@@ -57,13 +57,17 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         code = CANCELLED
     except MemoryError:
-        print("error: out of memory. Close other programs, or use --preset fast.", file=sys.stderr)  # noqa: T201
+        print(_NO_MEMORY, file=sys.stderr)  # noqa: T201
         code = OUT_OF_MEMORY
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        if hasattr(error, "format_message"):  # a usage error of typer
+            print(f"error: {error.format_message()}", file=sys.stderr)  # noqa: T201
+            code = UsageError.exit_code
+        elif "can't allocate memory" in str(error):  # what torch says on the CPU
+            print(_NO_MEMORY, file=sys.stderr)  # noqa: T201
+            code = OUT_OF_MEMORY
+        else:
             raise
-        print(f"error: {error.format_message()}", file=sys.stderr)  # noqa: T201 (a usage error of typer)
-        code = UsageError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -105,7 +109,7 @@ def fit(
     times_from: TimesFrom = None,
     time_unit: TimeUnit = None,
     mask: Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")] = None,
-    hold_out: Annotated[str, typer.Option(help="Scans to predict, not to fit, as 2,4; counted from 0.")] = "",
+    hold_out: Annotated[str, typer.Option(help="Scans to predict, not to fit, as 2,4 (0 is the first in time).")] = "",
     exclude: Annotated[str, typer.Option(help="Scans to leave out altogether, as 3,5.")] = "",
     method: Annotated[str, typer.Option(help="Method of the fit.")] = "noder",
     preset: Annotated[str, typer.Option(help="Settings: fast or balanced.")] = "balanced",
@@ -186,7 +190,7 @@ def evaluate(
 
 def _run(series: ImageSeries, config: FitConfig, quiet: bool) -> tuple[FitResult, bool]:
     """Drive the fit with a progress bar; the first Ctrl+C stops it with what it has."""
-    from noder.fit import fit_steps
+    from noder.fit import check, fit_steps
 
     cancelled = False
 
@@ -196,6 +200,7 @@ def _run(series: ImageSeries, config: FitConfig, quiet: bool) -> tuple[FitResult
             raise KeyboardInterrupt
         cancelled = True
 
+    check(series, config.resolved())
     before = signal.signal(signal.SIGINT, cancel)
     try:
         result = _drain(fit_steps(series, config), lambda: cancelled, quiet)
@@ -247,6 +252,8 @@ def _series(
     unit: str | None,
     **options: Any,
 ) -> ImageSeries:
+    if times is not None and times_from is not None:
+        raise UsageError("--times and --times-from were both given: give one of them.")
     given = None if times is None else [part.strip() for part in times.split(",")]
     chosen = None if frames is None else _slice(frames)
     from noder.series import ImageSeries
@@ -311,7 +318,9 @@ def _check_folder(folder: Path) -> None:
 
 
 def _json(content: Any) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    from noder.atomic import json_text
+
+    return json_text(content)
 
 
 def _fail(error: NoderError) -> NoReturn:

@@ -68,7 +68,7 @@ def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask
     if index == 0:
         return Gain()
     scan = series.scans[index]
-    return match(scan.image.numpy(), trajectory.predict(scan.time, carry="first")[0].numpy(), mask)
+    return match(scan.image.numpy(), trajectory.predict(scan.time, carry="first", exact=True)[0].numpy(), mask)
 
 
 def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -159,8 +159,8 @@ class _Scorer:
         carriers = trajectory.carriers(t, without)
         nearest = min((k for k in range(len(scans)) if k != without), key=lambda k: abs(scans[k].time - t))
         rows: dict[str, Callable[[], Tensor]] = {
-            "neighbours": lambda: trajectory.predict(t, without=without),
-            "first": lambda: trajectory.predict(t, carry="first"),
+            "neighbours": lambda: trajectory.predict(t, without=without, exact=True),
+            "first": lambda: trajectory.predict(t, carry="first", exact=True),
             "blend": lambda: torch.stack([w * scans[k].volume for k, w in carriers]).sum(0),
             "nearest": lambda: scans[nearest].volume,
             "unchanged": lambda: scans[0].volume,
@@ -239,7 +239,8 @@ def _known(scores: Mapping[int, float]) -> dict[str, float]:
 def _label_volumes(series: ImageSeries, labels: Path) -> Sequence[int]:
     n = volumes_in(labels)
     if n == len(series.scans) and n != series.n_given:
-        return range(n)
+        kept = sorted(series.frames)  # the labels stand in the order given, the scans in that of time
+        return [kept.index(frame) for frame in series.frames]
     if n == series.n_given:
         return series.frames
     raise InputError(

@@ -78,7 +78,7 @@ def predictions(
     """pred_000.nii.gz and so on, in the order of `times`."""
     for k, t in enumerate(times):
         path = folder / f"pred_{k:03d}.nii.gz"
-        _write_stored(path, result.trajectory, result.trajectory.predict(t, carry=options.carry)[0])
+        _write_stored(path, result.trajectory, result.trajectory.predict(t, carry=options.carry, exact=True)[0])
         yield ExportedFile(path, "prediction", k)
 
 
@@ -90,7 +90,9 @@ def series4d(
     shape = (*trajectory.stored_grid.shape, len(times))
     with output_errors(path), tempfile.TemporaryFile(dir=folder) as spool:  # one time at a time in memory
         for t in times:
-            spool.write(_stored(trajectory, trajectory.predict(t, carry=options.carry)[0]).tobytes(order="F"))
+            spool.write(
+                _stored(trajectory, trajectory.predict(t, carry=options.carry, exact=True)[0]).tobytes(order="F")
+            )
             yield None
         spool.flush()
         volumes = np.memmap(spool, dtype=np.float32, mode="r", shape=shape, order="F")

@@ -90,7 +90,11 @@ class DisplacementField:
 
 
 def invert_points(
-    displacement: Callable[[Tensor], Tensor], target: Tensor, tolerance: float = 1e-3, iterations: int = 60
+    displacement: Callable[[Tensor], Tensor],
+    target: Tensor,
+    tolerance: float = 1e-3,
+    iterations: int = 60,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Points y with y + displacement(y) = target (...,3), all in one unit, to within `tolerance` where it converges.
 
@@ -98,7 +102,7 @@ def invert_points(
     The points that it leaves are finished by Newton steps, halved as long as they make the residual larger.
     """
     goal = target.reshape(-1, 3)
-    found = goal.clone()
+    found = (target if start is None else start).reshape(-1, 3).clone()
     active = torch.arange(len(goal))
     for _ in range(_FIXED_POINT_STEPS):
         whole = len(active) == len(goal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "PRESETS", "FitConfig", "FitProgress", "FitResult", "fit", "fit_steps"]
 
 SMALLEST_AXIS = 16
+NOT_BIT_STABLE = (
+    "Fitted on a GPU: the gradient of a sampled grid is summed there in an order that varies, so that equal fits agree "
+    "closely but not bit for bit. On the CPU they do."
+)
 _SNAPSHOT_EVERY_S = 0.5
 _FOLDS_EVERY = 20
 
@@ -55,6 +59,9 @@ class FitConfig:
         if self.preset not in PRESETS:
             raise UsageError(f"There is no preset '{self.preset}'. Choose from: {', '.join(PRESETS)}.")
         settings = self.settings or PRESETS[self.preset]
+        _check_settings(settings)
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"The seed {self.seed} cannot be used: give a whole number from 0 to {2**63 - 1}.")
         return replace(
             self,
             settings=settings,
@@ -124,11 +131,12 @@ def fit_steps(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, 
     Raises InputError for scans that cannot be fitted, UsageError for a configuration that cannot be meant, OutOfMemory.
     """
     config = config.resolved()
+    check(series, config)
     started = time.monotonic()
-    run = _Run(series, config)
     history: list[FitProgress] = []
     stopped = False
     try:
+        run = _Run(series, config)
         for progress in run.steps(started):
             history.append(replace(progress, trajectory=None))
             if (yield progress):
@@ -138,9 +146,12 @@ def fit_steps(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, 
         if stopped:
             return result
         return (yield from _scoring(result, replace(history[-1], stage="scoring", seconds_left=None), started))
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        shape = " x ".join(map(str, series.grid.shape))
         raise OutOfMemory(
-            f"The fit ran out of memory on {run.device} with {len(run.seen)} scans of {series.grid.shape} voxels. "
+            f"The fit ran out of memory with {len(seen_scans(series, config))} scans of {shape} voxels. "
             "Choose the preset 'fast', which never uses the images at full size, or close other programs."
         ) from error
 
@@ -163,12 +174,12 @@ class _Run:
     """One fit: the data it needs, and the method at work on it."""
 
     def __init__(self, series: ImageSeries, config: FitConfig) -> None:
-        check(series, config)
         self.series, self.config = series, config
         self.device = choose_device(config.device)
+        torch.backends.cudnn.allow_tf32 = False  # else the states that were trained are not those that are solved for
         self.seen = seen_scans(series, config)
         mask, _, notes = _mask(series, self.seen, config.mask)
-        self.notes = notes
+        self.notes = notes if self.device.type == "cpu" else (*notes, NOT_BIT_STABLE)
         self.mask = mask
         self.span = (series.times[0], series.times[self.seen[-1]])
         taus = [(series.times[k] - self.span[0]) / (self.span[1] - self.span[0]) for k in self.seen]
@@ -236,6 +247,13 @@ class _Clock:
         return (now - self.started) / self.done * sum(self.costs[step:])
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python says that memory has run out; on the CPU torch has no exception of its own for it."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
 def check(series: ImageSeries, config: FitConfig) -> None:
     """Raise InputError or UsageError for a series that cannot be fitted this way."""
     n = len(series.scans)
@@ -256,6 +274,22 @@ def check(series: ImageSeries, config: FitConfig) -> None:
             f"{series.scans[0].image.name} has {shape} voxels; a fit needs at least {SMALLEST_AXIS} along each axis. "
             "Pad or resample the scans first."
         )
+    choose_device(config.device)
+    for k in config.hold_out:  # a scan that cannot be read is told before the fit, not when it is scored after it
+        scan = series.scans[k].image
+        loaded = scan.is_loaded
+        scan.numpy()
+        if not loaded:
+            scan.release()
+
+
+def _check_settings(settings: NoderSettings) -> None:
+    for setting in fields(settings):
+        value, (low, high) = getattr(settings, setting.name), setting.metadata["range"]
+        if not low <= value <= high:
+            raise UsageError(f"{setting.name} = {value:g} cannot be used: choose a value from {low:g} to {high:g}.")
+    if settings.coarse_iterations + settings.middle_iterations + settings.fine_iterations == 0:
+        raise UsageError("All three numbers of iterations are 0: choose one above 0.")
 
 
 def choose_device(name: str) -> torch.device:
@@ -266,8 +300,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("No CUDA device was found on this computer. Use --device cpu, or auto.")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"The device '{name}' is not supported. Use auto, cpu or cuda.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"There is no CUDA device '{name}' on this computer. Use cpu, or auto.")
     return device
 
 

@@ -87,7 +87,7 @@ def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:
     values, notes = read_on_grid(path, grid)
     mask: Mask = values != 0
     if not mask.any():
-        raise InputError(f"{path.name} holds no voxel above 0 on the scans' grid. Give another mask, or none.")
+        raise InputError(f"{path.name} holds only zeros on the scans' grid. Give another mask, or none.")
     return mask, notes
 
 

@@ -51,8 +51,10 @@ class Folding:
         with torch.no_grad():
             corner, across, signs = self._short(torch.einsum("ab,bijk->aijk", to_voxel, u))
         flat = u.flatten(1)
-        at_corner = flat[:, corner]
-        columns = [to_voxel @ ((flat[:, other] - at_corner) * sign) for other, sign in zip(across, signs, strict=True)]
+        at_corner = _take(flat, corner)
+        columns = [
+            to_voxel @ ((_take(flat, other) - at_corner) * sign) for other, sign in zip(across, signs, strict=True)
+        ]
         short = self.least - determinant(columns)
         return stable_sum(short * short) / (8 * math.prod(n - 1 for n in u.shape[1:]))
 
@@ -85,6 +87,11 @@ def _corner(step: Tensor, axis: int, shape: list[int], ends: tuple[int, ...]) ->
         if other != axis and step.shape[other + 1] > shape[other]:
             step = step.narrow(other + 1, ends[other], shape[other])
     return step
+
+
+def _take(flat: Tensor, index: Tensor) -> Tensor:
+    """Columns of (3,N) by `gather`: the gradient of plain indexing is summed in an order that varies with threads."""
+    return flat.gather(1, index.expand(len(flat), -1))
 
 
 def _extended_axes(u: Tensor, grid: Grid) -> list[tuple[int, float]]:

@@ -22,6 +22,9 @@ class Similarity(Protocol):
         """The loss."""
 
 
+_SMALL = 2**16
+
+
 @dataclass(frozen=True)
 class LocalNCC:
     """1 - squared local normalised cross-correlation, averaged with a weight (Bai and Hong 2024, L_sim).
@@ -50,9 +53,11 @@ class LocalNCC:
         return 1 - stable_sum(cc * weight)
 
     def _mean(self, image: Tensor) -> Tensor:
-        x, y, z = (window_means(n, w, image.device) for n, w in zip(image.shape, self.window, strict=True))
-        out = (y @ image) @ z.T
-        return (x @ out.reshape(image.shape[0], -1)).reshape(image.shape)
+        # products of tiny matrices are split by thread, and then differ in the last bit: float64 hides that, at no cost
+        exact = torch.float64 if image.numel() < _SMALL and image.device.type == "cpu" else image.dtype
+        x, y, z = (window_means(n, w, image.device).to(exact) for n, w in zip(image.shape, self.window, strict=True))
+        out = (y @ image.to(exact)) @ z.T
+        return (x @ out.reshape(image.shape[0], -1)).reshape(image.shape).to(image.dtype)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from noder.atomic import publish, staging_folder, write_json, write_text
+from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
 from noder.errors import InputError
 from noder.evaluate import Report
 from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
+from noder.grid import Grid
 from noder.image import Image
 from noder.methods.noder import NoderCurve, NoderSettings, VelocityNetwork, make_decoder
 from noder.preprocess import Gain
@@ -32,7 +34,8 @@ def save_result(result: FitResult, folder: Path | str) -> list[Path]:
     """Write the three files into `folder`, all or none. Raises OutputError."""
     folder = Path(folder)
     with staging_folder(folder) as staging:
-        (staging / MODEL).write_bytes(_model_bytes(result))
+        with output_errors(staging / MODEL):
+            (staging / MODEL).write_bytes(_model_bytes(result))
         write_text(staging / LOG, _log(result))
         write_json(staging / RESULT, describe_result(result, folder))
         return publish([MODEL, LOG, RESULT], staging, folder)
@@ -43,10 +46,11 @@ def load_result(folder: Path | str) -> FitResult:
     folder = Path(folder)
     described = _read_json(folder / RESULT)
     try:
-        config = _config(described["config"])
+        mask = described["mask"]
+        config = replace(_config(described["config"]), mask=None if mask is None else _checked(mask, folder, {}))
         series = _series(described, folder)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
-        curve, decoder_settings = _read_model(folder / MODEL)
+        curve, decoder_settings = _read_model(folder / MODEL, series.grid)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
@@ -90,6 +94,7 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
         },
         "frames": list(series.frames),
         "n_given": series.n_given,
+        "mask": None if result.config.mask is None else _described_file(result.config.mask, folder),
         "series_notes": list(series.notes),
         "scans": [_described_scan(result, k, folder) for k in range(len(series.scans))],
         "history": [_described_step(step) for step in result.history],
@@ -100,6 +105,10 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
 def config_as_dict(config: FitConfig) -> dict[str, Any]:
     """A configuration as JSON holds it."""
     return {**asdict(config), "mask": None if config.mask is None else str(config.mask.absolute())}
+
+
+def _described_file(path: Path, folder: Path) -> dict[str, Any]:
+    return {"path": str(path.absolute()), "relative_path": _relative(path, folder), "sha256": _sha256(path)}
 
 
 def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
@@ -114,9 +123,8 @@ def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
         "role": role,
     }
     if path is not None:
-        row |= {
-            "path": str(path.absolute()), "relative_path": _relative(path, folder), "volume": scan.image.volume,
-            "sha256": _sha256(path), "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
+        row |= _described_file(path, folder) | {
+            "volume": scan.image.volume, "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
         }  # fmt: skip
     return row if gain is None else {**row, "gain": gain.gain, "offset": gain.offset}
 
@@ -164,15 +172,18 @@ def _model_bytes(result: FitResult) -> bytes:
     return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
 
 
-def _read_model(path: Path) -> tuple[NoderCurve, NoderSettings]:
+def _read_model(path: Path, grid: Grid) -> tuple[NoderCurve, NoderSettings]:
     try:
         with safe_open(path, framework="pt") as file:
             model = json.loads((file.metadata() or {})["model"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         network = VelocityNetwork(tuple(model["control_points"]))
         network.load_state_dict(weights)
+        same_grid = tuple(model["shape"]) == grid.shape and np.allclose(model["affine"], grid.affine)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
+    if not same_grid:
+        raise InputError(f"{path} belongs to the fit of other scans. Fit the series again.")
     curve = NoderCurve.solve(network, model["steps"], tuple(model["span"]), model["voxel_mm"])
     return curve, NoderSettings(**model["settings"])
 
@@ -209,9 +220,7 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
             raise InputError(
                 f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again."
             )
-        path = _find(row, folder)
-        if hashed.setdefault(path, _sha256(path)) != row["sha256"]:
-            raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
+        path = _checked(row, folder, hashed)
         image = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
         if row["resampled"]:
             image = image.resampled_onto(scans[0].image)
@@ -220,6 +229,15 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
         tuple(scans), described["time_unit"], tuple(described["frames"]), described["n_given"],
         tuple(described["series_notes"]),
     )  # fmt: skip
+
+
+def _checked(row: Mapping[str, Any], folder: Path, hashed: dict[Path, str]) -> Path:
+    path = _find(row, folder)
+    if path not in hashed:
+        hashed[path] = _sha256(path)
+    if hashed[path] != row["sha256"]:
+        raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
+    return path
 
 
 def _find(row: Mapping[str, Any], folder: Path) -> Path:
@@ -232,14 +250,24 @@ def _find(row: Mapping[str, Any], folder: Path) -> Path:
         if place.is_file():
             return place
     raise InputError(
-        f"{row['path']}, a scan of the fit in {folder}, is not there any more. Put {name} back, or into {folder}."
+        f"{row['path']}, a file of the fit in {folder}, is not there any more. Put {name} back, or into {folder}."
     )
 
 
 def _report(described: Mapping[str, Any] | None, rows: list[dict[str, Any]] | None) -> Report | None:
     if described is None or rows is None:
         return None
-    return Report(rows, **{**described, "notes": tuple(described["notes"])})
+    summary, notes = _with_nan(described["summary"]), tuple(described["notes"])
+    return Report(_with_nan(rows), **{**described, "summary": summary, "notes": notes})
+
+
+def _with_nan(value: Any) -> Any:
+    """JSON has no nan: null stands for a score that does not exist."""
+    if isinstance(value, dict):
+        return {key: _with_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    return float("nan") if value is None else value
 
 
 def _log(result: FitResult) -> str:

@@ -21,6 +21,7 @@ from noder.grid import Grid, Reorientation, sample_at_index
 Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
 _LEAST_DETERMINANT = 1e-6
+_EXACT_VOXELS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +141,27 @@ class Trajectory:
         return [(a, 1.0 - part), (b, part)]
 
     def predict(
-        self, t: float, grid: Grid | None = None, carry: Carry = "neighbours", without: int | None = None
+        self,
+        t: float,
+        grid: Grid | None = None,
+        carry: Carry = "neighbours",
+        *,
+        without: int | None = None,
+        exact: bool = False,
     ) -> Tensor:
         """The predicted image (1,I,J,K) at t on `grid` (default: the reference's), edge values outside the scans.
 
         `carry="first"` is I_0 o phi_t (Bai and Hong 2024); "neighbours" carries the seen scans before and after t
         along the flow to t and blends them by their distance in time. `without` leaves a seen scan out (scoring).
+        For the screen the inverse maps are read between voxels, and sampling is in float32; `exact`, for scores and
+        files, solves for the inverse at every point and samples in float64.
         """
         if carry not in CARRIES:
             raise UsageError(f"carry must be one of {', '.join(CARRIES)}, not '{carry}'")
-        change, pulled = self._pulled(grid or self.grid, t)
+        change, still, moved = self._pulled(grid or self.grid, t, torch.float64 if exact else torch.float32)
         chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
-        parts = [weight * self._carry(k, pulled) for k, weight in chosen]
-        return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0])
+        parts = [weight * self._carry(k, t, still, moved, exact) for k, weight in chosen]
+        return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]).float()
 
     def prepare(self) -> Trajectory:
         """Compute the inverses that `carry="neighbours"` needs: the first prediction is then as quick as the next."""
@@ -195,31 +204,40 @@ class Trajectory:
         ]
         return determinant(columns).float()
 
-    def _pulled(self, grid: Grid, t: float) -> tuple[Reorientation, Tensor]:
-        """The change of `grid` to closest RAS, and phi_t of its voxels as voxel indices of the reference (I,J,K,3)."""
+    def _pulled(self, grid: Grid, t: float, dtype: torch.dtype) -> tuple[Reorientation, Tensor, Tensor]:
+        """The change of `grid` to closest RAS, its voxels as indices of the reference (I,J,K,3), and phi_t of them."""
         change = grid.reorientation()
         upright = grid.reoriented(change)
         axes = aligned_axes(self.grid, upright)
         if axes is None:
             points = upright.points()
-            return change, self.grid.to_index(points + self.displacement(points, t)).float()
+            moved = self.grid.to_index(points + self.displacement(points, t))
+            return change, self.grid.to_index(points).to(dtype), moved.to(dtype)
+        still = torch.stack(torch.meshgrid(*(torch.as_tensor(i, dtype=dtype) for i in axes), indexing="ij"), dim=-1)
         u = apply_separable(self._rows(axes), self._in_voxels(self._curve(t)))
-        still = torch.meshgrid(*(as_tensor(index) for index in axes), indexing="ij")
-        return change, torch.stack(still, dim=-1) + u.movedim(0, -1)
+        return change, still, still + u.movedim(0, -1).to(dtype)
 
-    def _carry(self, position: int, pulled: Tensor) -> Tensor:
-        """Scan `position` at phi_s^-1 of the voxel indices that phi_t has pulled into the reference."""
+    def _carry(self, position: int, t: float, still: Tensor, moved: Tensor, exact: bool) -> Tensor:
+        """Scan `position` at time t: sampled at phi_s^-1 of the indices that phi_t has pulled into the reference."""
         scan = self.scans[position]
-        return sample_at_index(scan.volume, self._unpulled(pulled, scan.time))
+        index = still if scan.time == t else self._unpulled(moved, scan.time, exact)
+        return sample_at_index(scan.volume.to(index.dtype), index)
 
-    def _unpulled(self, index: Tensor, t: float) -> Tensor:
+    def _unpulled(self, index: Tensor, t: float, exact: bool) -> Tensor:
         """phi_t^-1 of voxel indices of the reference, t the time of a seen scan."""
-        return index if t == self.t_first else index + sample_displacement(self._inverse(t)[0], index)
+        if t == self.t_first:
+            return index
+        inverse = self._inverse(t)[0].to(index.dtype)
+        found = index + sample_displacement(inverse, index)
+        if not exact:
+            return found
+        u = self._in_voxels(self._full(t)).to(index.dtype)
+        return invert_points(lambda y: sample_displacement(u, y), index, _EXACT_VOXELS, start=found)
 
     def _pull(self, points: Tensor, t: float) -> Tensor:
         """phi_t^-1 of points in the reference, in mm."""
         if t in self.times:
-            return self.grid.to_mm(self._unpulled(self.grid.to_index(points), t))
+            return self.grid.to_mm(self._unpulled(self.grid.to_index(points), t, exact=True))
         return points + self.inverse(points, t)
 
     def _inverse(self, t: float) -> tuple[Tensor, float]:

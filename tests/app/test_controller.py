@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from window_kit import TIMEOUT_MS, ball, make_controller, open_and_wait, write_scan, write_scans
+from PySide6.QtWidgets import QFileDialog
+from window_kit import SHAPE, TIMEOUT_MS, ball, make_controller, open_and_wait, write_scan, write_scans
 
 from noder.errors import NoderError
 from noder_viewer import fitting
@@ -86,6 +87,8 @@ class TestOpening:
         with qtbot.waitSignal(controller.opening.opened, timeout=TIMEOUT_MS):
             qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         assert controller.session.series.scans[1].image.numpy()[3, 4, 5] == 0
+        assert "scan_1: 1 voxel" in controller.window.banner.text
+        assert "0 was put there" in controller.window.banner.text
 
     def test_other_grids_can_be_resampled(self, controller, qtbot, tmp_path):
         paths = write_scans(tmp_path, 2)
@@ -120,6 +123,49 @@ class TestTimes:
         opened.presenter.refresh()
         assert opened.window.series_panel.table.item(1, 2).text() == "1"
         assert opened.session.times == (0.0, 1.0, 2.0, 3.0)
+
+    def test_a_correction_takes_the_error_away(self, opened):
+        opened.opening.set_times(["0", "x", "2", "3"], "days")
+        assert opened.window.banner.text
+        opened.opening.set_times(["0", "1", "2", "3"], "days")
+        assert not opened.window.banner.text
+
+    def test_another_reference_is_said(self, opened):
+        opened.opening.set_times(["5", "1", "2", "3"], "days")
+        assert "scan_1" in opened.window.banner.text
+        assert "is the reference" in opened.window.banner.text
+
+
+class TestMask:
+    @staticmethod
+    def choose(controller, qtbot, path):
+        controller.window.series_panel.mask_requested.emit(path)
+        assert controller.session.mask is None  # not before it has been read
+        qtbot.waitUntil(lambda: not controller.masking.busy, timeout=TIMEOUT_MS)
+        controller.presenter.refresh()
+
+    def test_it_is_read_at_once(self, opened, qtbot, tmp_path):
+        mask = write_scan(tmp_path / "mask.nii.gz", (ball(5.0) > 100).astype(np.float32))
+        self.choose(opened, qtbot, mask)
+        assert opened.session.mask == mask
+        assert (opened.window.banner.text, opened.session.activity) == ("", "")
+
+    def test_another_grid_is_said(self, opened, qtbot, tmp_path):
+        mask = write_scan(tmp_path / "mask.nii.gz", (ball(5.0) > 100).astype(np.float32), (1.1, 1.0, 1.5))
+        self.choose(opened, qtbot, mask)
+        assert opened.session.mask == mask
+        assert "another grid" in opened.window.banner.text
+
+    def test_what_cannot_be_used_is_not_taken(self, opened, qtbot, tmp_path):
+        mask = write_scan(tmp_path / "empty.nii.gz", np.zeros(SHAPE, np.float32))
+        opened.window.series_panel.use_mask.setChecked(True)
+        self.choose(opened, qtbot, mask)
+        assert opened.session.mask is None
+        assert "empty.nii.gz" in opened.window.banner.text
+        assert not opened.window.series_panel.use_mask.isChecked()
+        good = write_scan(tmp_path / "mask.nii.gz", (ball(5.0) > 100).astype(np.float32))
+        self.choose(opened, qtbot, good)
+        assert opened.window.banner.text == ""
 
 
 class TestFitting:
@@ -190,6 +236,39 @@ class TestRequests:
         assert opened.session.grid.to_index(np.array(opened.session.cursor_mm))[2] == pytest.approx(4)
         opened.window.slices[2].hovered.emit(2, 3.0, 7.0)
         assert "voxel 3 7 4" in opened.window.read_out.text()
+
+    @pytest.mark.parametrize(
+        ("error", "sentence"),
+        [
+            (NoderError("The file is damaged."), "The file is damaged."),
+            (ValueError("no reader\nfound"), "lesions.csv cannot be shown as a layer: no reader"),
+        ],
+    )
+    def test_a_layer_that_cannot_be_read_is_a_sentence(self, opened, monkeypatch, error, sentence):
+        def fail(_):
+            raise error
+
+        monkeypatch.setattr(opened.window.volume, "add_paths", fail)
+        monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (["lesions.csv"], ""))
+        opened.commands.add_layers()
+        assert opened.window.banner.text == sentence
+
+    def test_arrows_on_a_slice_step_time(self, opened, qtbot):
+        view = opened.window.slices[2]
+        opened.presenter.refresh()
+        qtbot.keyClick(view, Qt.Key.Key_Right)
+        later = opened.session.time
+        assert later > 0
+        qtbot.keyClick(view, Qt.Key.Key_Left)
+        assert opened.session.time < later
+
+    def test_the_dialog_for_a_fit_starts_beside_the_scans(self, opened, monkeypatch, tmp_path):
+        asked = []
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *words: asked.append(words[2]) or ("", ""))
+        assert not opened.commands.save_fit()
+        (tmp_path / "fit").mkdir()
+        opened.commands.save_fit()
+        assert asked == [str(tmp_path / "fit"), str(tmp_path / "fit-2")]
 
     def test_every_action_does_something(self, controller):
         assert set(controller.commands.handlers()) == set(controller.window.actions_by_name)

@@ -8,9 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt, QThread, QTimer
+from PySide6.QtWidgets import QFileDialog, QMessageBox
 from window_kit import SHAPE, TIMEOUT_MS, choose_iterations, drop, engine, make_controller, write_scans
 
+from noder_viewer.demo import Demo
 from noder_viewer.export_dialog import ExportRequest
+from noder_viewer.series_panel import HOLD_OUT
+
+Button = QMessageBox.StandardButton
 
 
 @pytest.fixture
@@ -96,6 +101,7 @@ def test_a_folder_that_cannot_be_written_is_said(fitted, qtbot, tmp_path):
 
 def test_a_second_fit_is_stopped_and_keeps_what_there_is(fitted, qtbot):
     first = fitted.session.result
+    fitted.session.hold_out = frozenset({1})
     choose_iterations(fitted, coarse=2000)
     previews, ticks = [], []
     fitted.session.events.preview.connect(previews.append)
@@ -118,6 +124,51 @@ def test_a_second_fit_is_stopped_and_keeps_what_there_is(fitted, qtbot):
     assert 0 < len(result.history) < 2000
     assert fitted.session.preview is None
     assert fitted.presenter.scenes[2] is not None
+    button = fitted.window.banner.button
+    assert button.text() == "Back to the fit"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert fitted.session.result is first
+    assert fitted.session.hold_out == {2}
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)  # and forth
+    assert fitted.session.result is result
+
+
+def test_boxes_for_the_next_fit_leave_the_timeline_as_the_fit_is(fitted, monkeypatch):
+    shown = []
+    monkeypatch.setattr(fitted.window.timeline, "set_scans", lambda times, names, roles, unit: shown.append(roles))
+    fitted.window.series_panel.hold_out_requested.emit(frozenset({3}))
+    fitted.presenter.refresh()
+    assert shown == []
+    assert "next fit" in fitted.window.series_panel.hint.text()
+    assert fitted.window.series_panel.table.item(3, HOLD_OUT).checkState() == Qt.CheckState.Checked
+    fitted.window.series_panel.hold_out_requested.emit(frozenset({2}))
+    fitted.presenter.refresh()
+    assert fitted.window.series_panel.hint.text() == ""
+
+
+class TestClosing:
+    def test_an_unsaved_fit_is_asked_for(self, fitted):
+        assert not fitted.window.close()
+        assert fitted.closing.box.isVisible()
+        fitted.closing.box.button(Button.Cancel).click()
+        assert fitted.window.isVisible()
+        assert not fitted.is_down
+        fitted.window.close()
+        fitted.closing.box.button(Button.Discard).click()
+        assert not fitted.window.isVisible()
+        assert fitted.is_down
+
+    def test_it_closes_when_it_has_been_saved(self, fitted, qtbot, monkeypatch, tmp_path):
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "kept"), ""))
+        fitted.window.close()
+        with qtbot.waitSignal(fitted.window.closing, timeout=TIMEOUT_MS):
+            fitted.closing.box.button(Button.Save).click()
+        assert (tmp_path / "kept" / "result.json").is_file()
+        assert fitted.window.close()
+
+    def test_a_demo_that_quits_does_not_ask(self, fitted, tmp_path):
+        Demo(fitted, tmp_path)
+        assert fitted.window.close()
 
 
 def test_closing_while_it_fits(fitted):
@@ -125,10 +176,11 @@ def test_closing_while_it_fits(fitted):
     fitted.window.fit_panel.request_start()
     thread = fitted.fitting._thread
     fitted.window.close()
+    fitted.closing.box.button(Button.Discard).click()  # the fit before
     assert thread.isFinished()
 
 
-def test_a_saved_fit_opens_again(fitted, qtbot, tmp_path):
+def test_a_saved_fit_opens_again(fitted, qtbot, monkeypatch, tmp_path):
     t = 1.7
     expected = fitted.session.trajectory.predict(t)
     out = tmp_path / "fit"
@@ -137,18 +189,35 @@ def test_a_saved_fit_opens_again(fitted, qtbot, tmp_path):
         fitted.exporting.save_fit(out)
     fitted.presenter.refresh()
     assert "not saved" not in fitted.window.windowTitle()
+    panel = fitted.window.fit_panel
+    panel.set_preset("balanced")
+    panel.clear_curves()
+    drawn = []
+    monkeypatch.setattr(panel, "set_curves", lambda steps, values: drawn.append(len(steps)))
     with qtbot.waitSignal(fitted.opening.opened, timeout=TIMEOUT_MS):
         assert drop(fitted.window, [out])
     session = fitted.session
     assert session.saved_in == out
     assert session.roles() == ("reference", "seen", "held out", "seen")
     assert bool((session.trajectory.predict(t) == expected).all())
+    fitted.presenter.refresh()
+    assert drawn
+    assert drawn[-1] == len(session.result.history) > 0
+    assert panel.preset.currentData() == "fast"
+    assert panel.form.settings().coarse_iterations == 6
+    assert "changed" in panel.more.text()
 
 
-def test_edited_times_put_an_unsaved_fit_aside(fitted, qtbot):
-    result = fitted.session.result
+def test_edited_times_put_an_unsaved_fit_aside(fitted, qtbot, monkeypatch):
+    result, panel = fitted.session.result, fitted.window.fit_panel
+    cleared = []
+    monkeypatch.setattr(panel.curves, "clear", lambda: cleared.append(True))
+    assert panel.message.text().startswith("Fitted after")
     fitted.opening.set_times(["0", "1", "2", "5"], "days")
     assert fitted.session.result is None
+    fitted.presenter.refresh()
+    assert panel.message.text() == ""
+    assert cleared
     assert fitted.window.banner.button.text() == "Back to the fit"
     qtbot.mouseClick(fitted.window.banner.button, Qt.MouseButton.LeftButton)
     assert fitted.session.result is result

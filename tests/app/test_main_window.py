@@ -10,6 +10,7 @@ from window_kit import drop
 from noder_viewer.actions import MENUS, all_actions
 from noder_viewer.banner import Banner
 from noder_viewer.export_dialog import PICTURE, ExportDialog, ExportRequest, parse_times
+from noder_viewer.exporting import unused
 from noder_viewer.main_window import MainWindow
 from noder_viewer.overlay_panel import OverlayPanel
 from noder_viewer.series_panel import HOLD_OUT, INCLUDE, TIME, ScanRow, SeriesPanel
@@ -215,6 +216,36 @@ class TestExportDialog:
         dialog.custom_times.setText("1; 2.5")
         getattr(dialog, choice).setChecked(True)
         assert dialog.times() == times
+
+    def test_held_out_scans_can_be_exported_too(self, dialog):
+        assert dialog.at_all.isHidden()
+        dialog.set_fit((0.0, 30.0), "days", 0.0, "neighbours", has_report=True, all_times=(0.0, 10.0, 30.0))
+        assert not dialog.at_all.isHidden()
+        assert "all 3 scans" in dialog.at_all.text()
+        assert dialog.times() == (0.0, 10.0, 30.0)
+        dialog.at_scans.setChecked(True)
+        assert "2 scans that the fit has seen" in dialog.at_scans.text()
+        assert dialog.times() == (0.0, 30.0)
+
+    def test_what_would_be_replaced_is_said(self, dialog, tmp_path):
+        assert dialog.replaced.isHidden()
+        old = tmp_path / "old"
+        old.mkdir()
+        (old / "predict.json").write_text('{"files": ["metrics.csv"], "predictions": []}')
+        (old / "metrics.csv").touch()
+        dialog.set_folder(old)
+        assert not dialog.replaced.isHidden()
+        assert "metrics.csv, predict.json" in dialog.replaced.text()
+        assert dialog.export.text() == "Replace"
+        dialog.set_folder(tmp_path / "new")
+        assert dialog.replaced.isHidden()
+        assert dialog.export.text() == "Export"
+
+    def test_a_fresh_folder(self, tmp_path):
+        assert unused(tmp_path / "out") == tmp_path / "out"
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out-2").mkdir()
+        assert unused(tmp_path / "out") == tmp_path / "out-3"
 
     def test_what_is_wrong_is_said(self, dialog, qtbot):
         dialog.custom.setChecked(True)

@@ -189,7 +189,7 @@ def test_thumbnails_and_the_volume_are_small() -> None:
     assert scene.grid.spacing == pytest.approx((2.0, 2.0, 3.0))  # the long voxels stay
     away = scene.points - np.array(session.trajectory.centre)
     assert ((away * scene.vectors).sum(axis=1) > 0).all()  # tissue grows: all arrows point outwards
-    assert thumbnail_times(0, 2, 3) == [0, 1, 2]
+    assert thumbnail_times(0, 3, 3) == [0.5, 1.5, 2.5]
 
 
 def test_the_arrows_of_the_volume_stay_in_tissue() -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from noder_viewer.session import OverlaySettings, Session
+from noder_viewer.words import outcome, pending
 
 
 def test_a_change_is_told_once_and_no_change_never():
@@ -55,6 +56,33 @@ def test_roles():
 )
 def test_a_fit_runs_until_it_has_stopped(activity, fitting):
     assert Session(activity=activity).is_fitting is fitting
+
+
+def test_the_fit_that_is_shown_keeps_its_roles():
+    series = SimpleNamespace(times=[0.0, 1.0, 2.0])
+    config = SimpleNamespace(hold_out=(1,), exclude=(), mask=None)
+    session = Session(series=series, result=SimpleNamespace(config=config), hold_out=frozenset({1}))
+    assert (session.roles(), pending(session)) == (session.roles_shown(), "")
+    session.hold_out, session.exclude = frozenset(), frozenset({2})
+    assert session.roles() == ("reference", "seen", "excluded")
+    assert session.roles_shown() == ("reference", "held out", "seen")
+    assert "next fit" in pending(session)
+    session.preview = "of the fit with these boxes"
+    assert session.roles_shown() == session.roles()
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (SimpleNamespace(rows=[{"folds": 0}, {"folds": 7}, {}], folds=7), "7 folded voxels"),
+        (SimpleNamespace(rows=[{"folds": 0}], folds=0), "no folds"),
+        (None, "folds not counted at full size"),
+    ],
+)
+def test_folds_are_those_of_the_report(report, words):
+    last = SimpleNamespace(step=40, seconds=2.0, folds=0)  # counted on a coarser grid
+    result = SimpleNamespace(history=[last], report=report, stopped=report is None)
+    assert outcome(Session(result=result)).endswith(f"after 40 steps, 2 s, {words}")
 
 
 def test_a_snapshot_brings_the_series_back():

@@ -239,7 +239,7 @@ def test_overlays_are_seen_and_go_again(make: Any) -> None:
     session.trajectory.fold = True
     view = make(2, session)
     plain = pixels(view)
-    session.overlays = OverlaySettings(jacobian=True, quiver=True, quiver_spacing_mm=6)
+    session.overlays = OverlaySettings(jacobian=True, jacobian_opacity=1.0, quiver=True, quiver_spacing_mm=6)
     view.set_scene(slice_scene(session, 2))
     QApplication.processEvents()
     overlaid = pixels(view)
@@ -284,10 +284,10 @@ def test_titles_name_slice_convention_and_picture(make: Any, monkeypatch: pytest
     written: list[str] = []
     monkeypatch.setattr(slice_paint, "_draw_elided", lambda _painter, _rect, text: written.append(text))
     make(2, session)
-    assert "Axial  I 1.0 mm  slice 15 of 30" in written
+    assert "Axial I 1.0 mm · 15/30" in written
     assert "prediction at t = 2.5 years, neighbouring scans carried" in written
-    assert "log J, growth > 0, frame at t = 2.5" in written
-    assert "motion: arrows point where tissue went, mm, drawn 2 times as long" in written
+    assert "log J, growth > 0, frame at t = 2.5 years" in written
+    assert "motion, drawn 2×: arrows point where tissue went" in written
 
 
 def test_colour_bars_have_units_and_the_width_they_need(make: Any) -> None:
@@ -325,3 +325,70 @@ def test_a_new_grid_is_shown_whole(make: Any) -> None:
     rect = view._rect(0)
     assert rect.contains(view.to_pixel(-45, -45))
     assert rect.contains(view.to_pixel(45, 45))
+
+
+def test_a_double_click_leaves_the_crosshair_where_it_was(make: Any) -> None:
+    session = doubles.session()
+    view, before = make(2, session), slice_scene(session, 2).crosshair
+
+    def put(_axis: int, x: float, y: float) -> None:
+        session.cursor_mm = to_mm(slice_scene(session, 2), x, y)
+        view.set_scene(slice_scene(session, 2))
+
+    view.cursor_requested.connect(put)
+    for place in (QPoint(150, 160), QPoint(260, 210)):
+        QTest.mouseDClick(viewport(view), Qt.MouseButton.LeftButton, pos=place)
+        assert slice_scene(session, 2).crosshair == pytest.approx(before)
+
+
+def test_side_by_side_the_overlays_lie_on_the_prediction_alone(make: Any) -> None:
+    overlays = OverlaySettings(jacobian=True, quiver=True)
+    view = make(2, doubles.session(show="side by side", overlays=overlays), (900, 460))
+    observed, predicted = view._panes
+    assert [item.isVisible() for item in (observed.heat, observed.arrows)] == [False, False]
+    assert [item.isVisible() for item in (predicted.heat, predicted.arrows)] == [True, True]
+
+
+def test_arrows_that_would_be_dots_appear_when_zoomed_in(make: Any) -> None:
+    session = doubles.session(overlays=OverlaySettings(quiver=True, quiver_spacing_mm=6))
+    session.trajectory.rate = 0.02
+    view = make(2, session)
+    fitted = len(view._panes[0].arrows.getData()[0])
+    wheel(view, 1200, QPointF(200, 200), Qt.KeyboardModifier.ControlModifier)
+    assert len(view._panes[0].arrows.getData()[0]) > fitted
+
+
+@pytest.mark.parametrize("size", [(220, 260), (385, 340), (700, 500)])
+@pytest.mark.parametrize("show", ["prediction", "side by side"])
+def test_name_number_and_convention_are_never_cut(make: Any, monkeypatch: Any, size: Any, show: str) -> None:
+    cut = []
+    fit = slice_paint._fit
+
+    def watched(text: str, *rest: Any) -> str:
+        fitted = fit(text, *rest)
+        cut.extend([text] if fitted != text else [])
+        return fitted
+
+    monkeypatch.setattr(slice_paint, "_fit", watched)
+    session = doubles.session(doubles.oblique_grid(34), show=show, time=2.5)
+    for axis in range(3):
+        make(axis, session, size)
+    assert [text for text in cut if "mm ·" in text or "OLOGICAL" in text] == []
+    if size[0] > 600:
+        assert cut == []
+
+
+def test_a_crosshair_that_moves_paints_only_its_lines(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = doubles.session(overlays=OverlaySettings(jacobian=True, quiver=True))
+    view, painted = make(2, session), []
+    paint = view._canvas.paintEvent
+    monkeypatch.setattr(view._canvas, "paintEvent", lambda event: painted.append(event.region()) or paint(event))
+    session.cursor_mm = (session.cursor_mm[0] + 6, session.cursor_mm[1] - 5, session.cursor_mm[2])
+    view.set_scene(slice_scene(session, 2))
+    QApplication.processEvents()
+    area = sum(r.width() * r.height() for region in painted for r in region)
+    assert 0 < area < 0.15 * view.width() * view.height()
+    moved = pixels(view)
+    view._canvas.viewport().update()
+    QApplication.processEvents()
+    assert np.array_equal(moved, pixels(view))

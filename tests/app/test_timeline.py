@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip
 
 from noder_viewer import theme
-from noder_viewer.frames import Thumbnail
+from noder_viewer.frames import Thumbnail, thumbnail_times
 from noder_viewer.ticks import nice_step, ticks, words
 from noder_viewer.timeline import Timeline
 
@@ -183,6 +183,19 @@ def test_frames_stand_at_their_times_the_right_way_up(timeline: Timeline) -> Non
     timeline.set_levels(0, 4)
     assert (colours(timeline)[round(timeline._axis._strip_top()) :] > 250).all(-1).sum() == 0
     timeline.set_thumbnails([(0.5, data)])
+
+
+def test_frames_stay_between_the_scans_with_gaps(timeline: Timeline) -> None:
+    timeline.set_thumbnails([(t, np.ones((40, 20), np.float32)) for t in thumbnail_times(0, 3, 12)])
+    timeline.set_levels(0, 1)
+    timeline.set_time(3.2)
+    white = (colours(timeline)[round(timeline._axis._strip_top()) + 4 :] > 250).all(-1).any(axis=0)
+    edges = np.nonzero(np.diff(white.astype(int)))[0]
+    assert len(edges) == 24
+    assert (edges[2::2] - edges[1:-1:2] >= 5).all()
+    scale = timeline._axis.scale()
+    assert scale.to_px(0) <= edges[0]
+    assert edges[-1] <= scale.to_px(3)
 
 
 def test_playing_is_requested_not_begun(timeline: Timeline, qtbot: Any) -> None:

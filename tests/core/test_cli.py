@@ -202,3 +202,53 @@ def test_a_small_box_is_refused_with_its_shape(tmp_path: Path) -> None:
     done = noder("fit", tmp_path / "0.nii.gz", tmp_path / "1.nii.gz", "--times", "0,1", "-o", tmp_path / "o")
     assert done.returncode == 3
     assert "12 x 12 x 12" in done.stderr
+
+
+def strict(text: str) -> object:
+    """Parse JSON as other languages do: NaN and Infinity are errors."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_json_is_strict_where_scores_do_not_exist_and_the_fit_opens_again(tmp_path: Path) -> None:
+    series, grid = moving_series()
+    for k, values in enumerate(
+        [*(scan.image.numpy() for scan in series.scans[:2]), np.full(grid.shape, 7, np.float32)]
+    ):
+        write_volume(tmp_path / f"{k}.nii.gz", values, grid)
+    command = [tmp_path / f"{k}.nii.gz" for k in range(3)]
+    done = noder("fit", *command, "--times", "0,1,2", "--hold-out", "2", "-o", tmp_path / "o", "--json", *SHORT)
+    assert done.returncode == 0, done.stderr
+    strict(done.stdout)
+    strict((tmp_path / "o" / "result.json").read_text())
+    again = noder("evaluate", tmp_path / "o")
+    assert again.returncode == 0, again.stderr
+
+
+def test_labels_follow_their_scans_when_times_reorder_them(tmp_path: Path, cine: Path) -> None:
+    """Kept frames in reversed time: the label volume of each scan is still its own."""
+    stored = nibabel.load(cine)
+    bright = (np.asarray(stored.dataobj) > 600).astype(np.float32)
+    from noder.grid import Grid
+
+    write_volume(tmp_path / "labels.nii.gz", bright[..., 1:5], Grid(stored.shape[:3], stored.affine))
+    done = noder("fit", cine, "--frames", "1:5", "--times", "3,2,1,0", "-o", tmp_path / "o", "--quiet", *SHORT)
+    assert done.returncode == 0, done.stderr
+    scored = noder("evaluate", tmp_path / "o", "--labels", tmp_path / "labels.nii.gz", "--json")
+    rows = json.loads(scored.stdout)["labels"]
+    truth = [bright[..., k] for k in (4, 3, 2, 1)]
+    still = 2 * (truth[0] * truth[3]).sum() / (truth[0].sum() + truth[3].sum())
+    assert rows[3]["dice_not_carried"]["1"] == pytest.approx(float(still), abs=1e-6)
+
+
+def test_a_full_disk_is_a_sentence(cine: Path, tmp_path: Path) -> None:
+    """The process may write 40 kB a file at most."""
+    limited = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (40000, 40000)); import signal as s; "
+    limited += "s.signal(s.SIGXFSZ, s.SIG_IGN); from noder.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "fit", str(cine), "-o", str(tmp_path / "o"), "--quiet", *SHORT],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert str(tmp_path / "o") in done.stderr
+    assert not (tmp_path / "o").exists()

@@ -1,5 +1,7 @@
 """The fit as a generator: progress, stopping, roles of scans, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,22 @@ def test_sixteen_voxels_an_axis_are_enough_and_fifteen_are_refused() -> None:
     small, _ = moving_series(box_grid(15))
     with pytest.raises(InputError, match="15 x 15 x 15"):
         fit(small, FitConfig(settings=SHORT))
+
+
+def test_settings_out_of_their_range_are_refused_with_their_value() -> None:
+    series, _ = moving_series()
+    for change in ({"learning_rate": float("nan")}, {"window": 0}, {"smoothing": -1.0}, {"fine_iterations": -5}):
+        with pytest.raises(UsageError, match=next(iter(change))):
+            fit(series, FitConfig(settings=replace(SHORT, **change)))
+    none = replace(SHORT, coarse_iterations=0, middle_iterations=0, fine_iterations=0)
+    with pytest.raises(UsageError, match="iterations"):
+        fit(series, FitConfig(settings=none))
+
+
+def test_a_held_out_scan_that_cannot_be_read_is_told_before_the_fit() -> None:
+    series, grid = moving_series()
+    holed = series.scans[2].image.numpy().copy()
+    holed[3, 3, 3] = np.nan
+    steps = fit_steps(replaced(series, 2, holed), FitConfig(settings=SHORT, hold_out=(2,)))
+    with pytest.raises(InputError, match="scan_2"):
+        next(steps)

@@ -58,3 +58,16 @@ def test_a_map_without_narrow_corners_has_no_folding_penalty() -> None:
     folded = DisplacementField(field.u * 40, grid)
     assert folded.folds() > 0
     assert float(Folding()(folded.u, grid)) > 0
+
+
+def test_the_gradient_of_many_folded_corners_is_the_same_each_time_with_two_threads() -> None:
+    """Plain indexing adds its gradient in an order that varies with threads."""
+    grid = Grid((48, 48, 48), np.eye(4))
+    u = (3 * torch.randn(3, *grid.shape, generator=torch.Generator().manual_seed(4))).requires_grad_()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *others = [torch.autograd.grad(Folding()(u, grid), u)[0] for _ in range(4)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(first, other) for other in others)

@@ -47,7 +47,7 @@ def test_from_a_time_to_itself_is_the_identity() -> None:
     trajectory = make()
     x = points_inside(trajectory.grid)
     for t in (0.0, 1.0, 3.0):
-        assert float(trajectory.between(x, t, t).norm(dim=-1).max()) < 0.05 * trajectory.grid.spacing[0]
+        assert float(trajectory.between(x, t, t).norm(dim=-1).max()) < 2e-3 * trajectory.grid.spacing[0]
 
 
 def test_two_steps_through_time_equal_one_on_a_motion_that_does_not_commute() -> None:
@@ -56,7 +56,7 @@ def test_two_steps_through_time_equal_one_on_a_motion_that_does_not_commute() ->
     y = x + trajectory.between(x, 1.0, 0.7)
     both = y + trajectory.between(y, 3.0, 1.0) - x
     direct = trajectory.between(x, 3.0, 0.7)
-    assert float((both - direct).norm(dim=-1).max()) < 0.1 * trajectory.grid.spacing[0]
+    assert float((both - direct).norm(dim=-1).max()) < 5e-3 * trajectory.grid.spacing[0]
     naive = trajectory.displacement(x, 0.7) - trajectory.displacement(x, 3.0)
     assert float((naive - direct).norm(dim=-1).max()) > 5 * float((both - direct).norm(dim=-1).max())
 
@@ -136,16 +136,16 @@ def test_neighbours_blend_the_carried_scans() -> None:
         scan = trajectory.scans[position]
         pulled = x + trajectory.between(x, scan.time, 1.6)
         parts.append(weight * trajectory.grid.sample(scan.volume, pulled))
-    assert torch.allclose(trajectory.predict(1.6), sum(parts), atol=1e-2)
+    assert torch.allclose(trajectory.predict(1.6, exact=True), sum(parts).float(), atol=0.3)
+    assert torch.allclose(trajectory.predict(1.6), sum(parts).float(), atol=5)  # what the screen shows
 
 
 def test_at_a_seen_scan_neighbours_give_the_scan_and_without_itself_do_not() -> None:
     trajectory = make()
     truth = trajectory.scans[1].volume
-    inner = (slice(None), *(slice(4, -4),) * 3)
-    error = (trajectory.predict(1.0) - truth)[inner].abs().max()
-    other = (trajectory.predict(1.0, without=1) - truth)[inner].abs().max()
-    assert float(error) < 0.1 * float(other)
+    assert torch.allclose(trajectory.predict(1.0), truth, atol=0.05)
+    assert torch.allclose(trajectory.predict(1.0, exact=True), truth, atol=1e-3)
+    assert float((trajectory.predict(1.0, without=1) - truth).abs().max()) > 50
 
 
 def test_outside_the_image_predictions_take_the_edge_value() -> None:
