@@ -149,7 +149,7 @@ def test_settings_out_of_their_range_are_refused_with_their_value() -> None:
 
 
 def test_a_held_out_scan_that_cannot_be_read_is_told_before_the_fit() -> None:
-    series, grid = moving_series()
+    series, _ = moving_series()
     holed = series.scans[2].image.numpy().copy()
     holed[3, 3, 3] = np.nan
     steps = fit_steps(replaced(series, 2, holed), FitConfig(settings=SHORT, hold_out=(2,)))
