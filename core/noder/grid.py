@@ -174,11 +174,11 @@ def sample_at_index(volume: Tensor, index: Tensor, *, outside: str = "edge", nea
     `outside` is "edge" (the border value goes on) or "zero"; `nearest` for labels. Differentiable in both arguments.
     """
     padding = {"edge": "border", "zero": "zeros"}[outside]
-    size = torch.tensor(volume.shape[1:], dtype=index.dtype, device=index.device)
+    last = torch.tensor(volume.shape[1:], dtype=index.dtype, device=index.device) - 1
     # grid_sample wants (x,y,z) = (K,J,I) order and [-1,1] over the voxel centres; an axis of one voxel has no extent
-    unit = (2 * index - (size - 1)) / (size - 1).clamp(min=1)
-    unit = torch.where(size > 1, unit, torch.zeros_like(unit)) if bool((size == 1).any()) else unit
-    where = unit.flip(-1).to(volume.dtype).reshape(-1, 3)
+    scale = torch.where(last > 0, 2 / last.clamp(min=1), torch.zeros_like(last))
+    shift = torch.where(last > 0, -torch.ones_like(last), torch.zeros_like(last))
+    where = torch.addcmul(shift, index, scale).flip(-1).to(volume.dtype).reshape(-1, 3)
     mode = "nearest" if nearest else "bilinear"
     values = _deal(volume, where, lambda v, at: F.grid_sample(v, at, mode, padding, align_corners=True))
     return values.reshape(volume.shape[0], *index.shape[:-1])
@@ -191,7 +191,8 @@ def _deal(volume: Tensor, points: Tensor, sample: Callable[[Tensor, Tensor], Ten
     """
     alone = volume.device.type != "cpu" or volume.requires_grad or len(points) < _WORTH_DEALING
     rows = 1 if alone else torch.get_num_threads()
-    dealt = F.pad(points, (0, 0, 0, -len(points) % rows)).reshape(rows, 1, 1, -1, 3)
+    missing = -len(points) % rows
+    dealt = (F.pad(points, (0, 0, 0, missing)) if missing else points).reshape(rows, 1, 1, -1, 3)
     values = sample(volume[None].expand(rows, -1, -1, -1, -1), dealt)
     return values.movedim(1, 0).reshape(volume.shape[0], -1)[:, : len(points)]
 

@@ -22,6 +22,8 @@ Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
 _LEAST_DETERMINANT = 1e-6
 _EXACT_VOXELS = 1e-3
+_Kind = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
+_PLACES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,8 @@ class Trajectory:
         self._curve = coefficients
         self._decoded: OrderedDict[float, Tensor] = OrderedDict()
         self._lock = Lock()  # a window reads from several threads
+        self._places: OrderedDict[tuple[Triple, bytes], _Place] = OrderedDict()
+        self._matrices: OrderedDict[tuple[str, int, bytes], Tensor] = OrderedDict()
         self._inverses: dict[float, tuple[Tensor, float]] = {}
 
     @property
@@ -109,12 +113,10 @@ class Trajectory:
 
     def field(self, grid: Grid, t: float) -> DisplacementField:
         """u(.,t) on any grid; on a slice of the reference's grid only that slice is decoded."""
-        change = grid.reorientation()
-        axes = aligned_axes(self.grid, grid.reoriented(change))
-        if axes is None:
+        place = self._place(grid)
+        if place.rows is None:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
-        u = apply_separable(self._rows(axes), self._curve(t))
-        return DisplacementField(change.undo(u).contiguous(), grid)
+        return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
 
     def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
         """phi_t^-1 - id on any grid."""
@@ -180,14 +182,14 @@ class Trajectory:
         Negative where the map folds. On the reference's voxels it comes from central differences.
         """
         grid = grid or self.grid
-        change = grid.reorientation()
-        axes = aligned_axes(self.grid, grid.reoriented(change))
-        det = self._determinant_at(grid.points(), t) if axes is None else change.undo(self._determinant_on(axes, t))
+        place = self._place(grid)
+        if place.rows is None or place.slopes is None:
+            det = self._determinant_at(grid.points(), t)
+        else:
+            det = place.change.undo(self._determinant_on(place.rows, place.slopes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
 
-    def _determinant_on(self, axes: list[NDArray[np.float64]], t: float) -> Tensor:
-        rows = self._rows(axes)
-        slopes = [as_tensor(self.decoder.slopes(axis, index)) for axis, index in enumerate(axes)]
+    def _determinant_on(self, rows: Matrices, slopes: Matrices, t: float) -> Tensor:
         c = self._in_voxels(self._curve(t))
         columns = []
         for axis in range(3):
@@ -206,16 +208,30 @@ class Trajectory:
 
     def _pulled(self, grid: Grid, t: float, dtype: torch.dtype) -> tuple[Reorientation, Tensor, Tensor]:
         """The change of `grid` to closest RAS, its voxels as indices of the reference (I,J,K,3), and phi_t of them."""
-        change = grid.reorientation()
-        upright = grid.reoriented(change)
-        axes = aligned_axes(self.grid, upright)
-        if axes is None:
-            points = upright.points()
+        place = self._place(grid)
+        if place.rows is None:
+            points = grid.reoriented(place.change).points()
             moved = self.grid.to_index(points + self.displacement(points, t))
-            return change, self.grid.to_index(points).to(dtype), moved.to(dtype)
-        still = torch.stack(torch.meshgrid(*(torch.as_tensor(i, dtype=dtype) for i in axes), indexing="ij"), dim=-1)
-        u = apply_separable(self._rows(axes), self._in_voxels(self._curve(t)))
-        return change, still, still + u.movedim(0, -1).to(dtype)
+            return place.change, self.grid.to_index(points).to(dtype), moved.to(dtype)
+        still = torch.stack(torch.meshgrid(*(i.to(dtype) for i in place.axes), indexing="ij"), dim=-1)
+        u = apply_separable(place.rows, self._in_voxels(self._curve(t)))
+        return place.change, still, still + u.movedim(0, -1).to(dtype)
+
+    def _place(self, grid: Grid) -> _Place:
+        """How `grid` lies to the reference's; the last few are kept, since a slice is asked for at many times."""
+        key = (grid.shape, grid.affine.tobytes())
+        place = self._places.get(key)
+        if place is None:
+            change = grid.reorientation()
+            axes = aligned_axes(self.grid, grid.reoriented(change))
+            rows = None if axes is None else self._rows(axes)
+            slopes = None if axes is None else self._slopes(axes)
+            place = _Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
+            with self._lock:
+                self._places[key] = place
+                while len(self._places) > _PLACES:
+                    self._places.popitem(last=False)
+        return place
 
     def _carry(self, position: int, t: float, still: Tensor, moved: Tensor, exact: bool) -> Tensor:
         """Scan `position` at time t: sampled at phi_s^-1 of the indices that phi_t has pulled into the reference."""
@@ -289,5 +305,36 @@ class Trajectory:
         return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)
 
     def _rows(self, axes: list[NDArray[np.float64]]) -> Matrices:
-        x, y, z = (as_tensor(self.decoder.rows(axis, index)) for axis, index in enumerate(axes))
+        x, y, z = (self._matrix(self.decoder.rows, axis, index) for axis, index in enumerate(axes))
         return x, y, z
+
+    def _slopes(self, axes: list[NDArray[np.float64]]) -> Matrices:
+        x, y, z = (self._matrix(self.decoder.slopes, axis, index) for axis, index in enumerate(axes))
+        return x, y, z
+
+    def _matrix(self, kind: _Kind, axis: int, index: NDArray[np.float64]) -> Tensor:
+        """A decoder's matrix; those of whole axes are kept, since all slices across the others share them."""
+        if len(index) == 1:
+            return as_tensor(kind(axis, index))
+        key = (kind.__name__, axis, index.tobytes())
+        matrix = self._matrices.get(key)
+        if matrix is None:
+            matrix = as_tensor(kind(axis, index))
+            with self._lock:
+                self._matrices[key] = matrix
+                while len(self._matrices) > _PLACES:
+                    self._matrices.popitem(last=False)
+        return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """A grid seen from the reference's: its change to closest RAS, then its planes' voxel coordinates along each axis
+
+    and the decoder's matrices for them; None where the axes are not parallel.
+    """
+
+    change: Reorientation
+    axes: list[Tensor]
+    rows: Matrices | None
+    slopes: Matrices | None
