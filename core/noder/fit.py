@@ -72,9 +72,10 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class FitProgress:
-    """The state after a step: weighted losses by name, folded voxels at the last scan, seconds, and now and then a
+    """The state after a step of a fit.
 
-    snapshot of the trajectory for a preview.
+    `losses` are weighted, by name; `folds` are folded voxels of the last scan's map on a grid of every second voxel,
+    a quick look (the report counts all); `trajectory` is a snapshot for a preview, about twice a second.
     """
 
     step: int

@@ -1,26 +1,14 @@
-"""Image similarities: small frozen objects, called with the fixed and the moved image."""
+"""Image similarity: a small frozen object, called with the fixed and the moved image (1,I,J,K)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from noder.grid import Triple
-
-
-class Similarity(Protocol):
-    """A loss that is 0 for a perfect match; images are (1,I,J,K), the weight (I,J,K) sums to 1."""
-
-    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
-        """What depends on the fixed image alone, computed once."""
-
-    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
-        """The loss."""
-
 
 _SMALL = 2**16
 
@@ -43,7 +31,7 @@ class LocalNCC:
         return f, mean, (square - mean * mean).clamp(min=0) + self.floor
 
     def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
-        """(1 - cc) averaged with `weight`."""
+        """(1 - cc) averaged with `weight` (I,J,K), which sums to 1."""
         f, f_mean, f_variance = fixed
         m = moved[0]
         m_mean = self._mean(m)
@@ -58,27 +46,6 @@ class LocalNCC:
         x, y, z = (window_means(n, w, image.device).to(exact) for n, w in zip(image.shape, self.window, strict=True))
         out = (y @ image.to(exact)) @ z.T
         return (x @ out.reshape(image.shape[0], -1)).reshape(image.shape).to(image.dtype)
-
-
-@dataclass(frozen=True)
-class MeanSquares:
-    """Weighted mean squared difference of images with unit standard deviation in the mask."""
-
-    window: Triple = field(default=(1, 1, 1))
-
-    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
-        """The fixed image itself."""
-        return (fixed[0],)
-
-    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor, weight: Tensor) -> Tensor:
-        """The loss."""
-        return stable_sum((fixed[0] - moved[0]) ** 2 * weight)
-
-
-SIMILARITIES: dict[str, type[LocalNCC] | type[MeanSquares]] = {
-    "local NCC": LocalNCC,
-    "mean squares": MeanSquares,
-}
 
 
 def stable_sum(values: Tensor) -> Tensor:

@@ -329,9 +329,10 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A grid seen from the reference's: its change to closest RAS, then its planes' voxel coordinates along each axis
+    """A grid seen from the reference's.
 
-    and the decoder's matrices for them; None where the axes are not parallel.
+    Its change to closest RAS, its planes' voxel coordinates along each axis, and the decoder's matrices for them; None
+    where the axes are not parallel.
     """
 
     change: Reorientation
