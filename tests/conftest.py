@@ -1,5 +1,6 @@
 """Every test runs alone: settings, caches and recent files go to a folder that is thrown away."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -39,3 +40,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Say why an OpenGL test cannot work, where Qt would abort or draw nothing at all."""
     if item.get_closest_marker("gl") and not _HAS_DISPLAY:
         pytest.fail('there is no display: `make test`, `xvfb-run -a pytest` or `-m "not gl"`', pytrace=False)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Bury a test's windows here, in the GUI thread: a later test's worker thread would do it otherwise, and crash."""
+    if "tests/app" in item.path.as_posix():
+        gc.collect()

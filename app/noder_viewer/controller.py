@@ -16,6 +16,7 @@ from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.exporting import Exporting
 from noder_viewer.fitting import Fitting
+from noder_viewer.garbage import GuiGarbage
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
@@ -38,6 +39,7 @@ class Controller(QObject):
     def __init__(self, window: MainWindow, session: Session, settings: Settings) -> None:
         super().__init__()
         self.window, self.session, self.settings = window, session, settings
+        self._garbage = GuiGarbage(self)
         self.presenter = Presenter(window, session, self)
         self.fitting = Fitting(window, session, self.presenter, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting)
@@ -132,6 +134,7 @@ class Controller(QObject):
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
+        self._garbage.shut_down()
 
     def _connect_window(self) -> None:
         window = self.window
