@@ -203,6 +203,7 @@ class Controller(QObject):
             self._warm_up.submit(WarmUpCanvas())
         else:
             self.canvas_is_warm = True
+            self._garbage.spare_what_is_loaded()
             self.window.volume.prepare(force=self._build_when_warm)
 
     def _on_problem(self, problem: object) -> None:

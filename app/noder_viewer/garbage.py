@@ -17,6 +17,7 @@ class GuiGarbage(QObject):
     """
 
     _alive = 0
+    _has_spared = False
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -36,6 +37,12 @@ class GuiGarbage(QObject):
             if count > limit > 0:
                 gc.collect(generation)
                 return
+
+    def spare_what_is_loaded(self) -> None:
+        """Never look again at what lives now, once a process: modules of torch and napari, 0.3 s a look."""
+        if not GuiGarbage._has_spared:
+            GuiGarbage._has_spared = True
+            gc.freeze()
 
     def shut_down(self) -> None:
         """Hand collecting back to Python, once the last window has closed."""
