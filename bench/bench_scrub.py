@@ -71,6 +71,11 @@ def show(controller: Controller, result: FitResult) -> None:
     """Open a result as if it had been read."""
     window = (0.0, 460.0)
     controller.opening.take(Opened([Path("egg")], result.series, window, window, result, Path("egg")))
+    app = QApplication.instance()
+    until = time.monotonic() + 60
+    while controller.presenter.busy and time.monotonic() < until:  # the strip of frames fills in another thread
+        app.processEvents()
+        time.sleep(0.01)
 
 
 def main() -> None:
