@@ -16,6 +16,7 @@ APP = ROOT / "app" / "noder_viewer"
 # Read top to bottom: a file imports only from above it. A new file of the engine gets its place here.
 ORDER = [
     "errors",
+    "kernels",
     "grid",
     "fields",
     "formats",
@@ -29,8 +30,9 @@ ORDER = [
     "info",
     "preprocess",
     "similarity",
-    "regularity",
     "decoder",
+    "regularity",
+    "flow",
     "trajectory",
     "methods",
     "metrics",
@@ -48,7 +50,8 @@ ORDER = [
 SCREEN = {"PySide6", "PyQt6", "qtpy", "superqt", "pyqtgraph", "napari", "vispy"}
 WITHOUT_QT = {"noder_viewer/session.py", "noder_viewer/scene.py", "noder_viewer/overlays.py"}
 OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that import it
-    "torchdiffeq": ("noder/methods/noder.py",),
+    "torchdiffeq": ("noder/methods/ode.py", "noder/methods/published.py"),
+    "numba": ("noder/kernels/",),
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),
     "vispy": ("noder_viewer/volume.py",),
@@ -169,8 +172,8 @@ def _names(requirements: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("program", "heavy"),
     [
-        ("noder.cli", {"torch", "torchdiffeq", "nibabel", "SimpleITK", "skimage", "scipy", "PySide6"}),
-        ("noder_viewer.__main__", {"torch", "torchdiffeq", "napari", "vispy", "SimpleITK", "skimage"}),
+        ("noder.cli", {"torch", "torchdiffeq", "numba", "nibabel", "SimpleITK", "skimage", "scipy", "PySide6"}),
+        ("noder_viewer.__main__", {"torch", "torchdiffeq", "numba", "napari", "vispy", "SimpleITK", "skimage"}),
     ],
 )
 def test_help_loads_nothing_heavy(program: str, heavy: set[str]) -> None:

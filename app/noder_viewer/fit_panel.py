@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -46,6 +46,8 @@ class FitPanel(QWidget):
         self.preset, self.method, self.device = QComboBox(), QComboBox(), QComboBox()
         self.preset.setToolTip("A set of settings: faster, or more accurate")
         self.preset.activated.connect(self._on_preset)
+        self.method.setToolTip("How the map is found: a neural ODE, or one of the baselines it is compared with")
+        self.method.activated.connect(self._on_method)
         self.form = SettingsForm()
         self.form.changed.connect(self._on_settings_changed)
         self.seed = QSpinBox()
@@ -78,18 +80,14 @@ class FitPanel(QWidget):
         """Fill in presets, methods and devices, once known."""
         self._choices = choices
         self.method.clear()
-        self.method.addItems(list(choices.methods))
-        self.preset.clear()
-        for name in choices.presets:
-            self.preset.addItem(name.capitalize(), name)
-        self.preset.setCurrentIndex(max(0, self.preset.findData(choices.default_preset)))
+        self.method.addItems(list(choices.presets))
+        self._fill_presets(choices.default_preset)
         self.device.clear()
         for name, text in DEVICES.items():
             if name != "cuda" or choices.has_gpu:
                 self.device.addItem(text, name)
-        self._rows.setRowVisible(self.method, len(choices.methods) > 1)
+        self._rows.setRowVisible(self.method, len(choices.presets) > 1)
         self._rows.setRowVisible(self.device, choices.has_gpu)
-        self._on_preset()
         if self._config is not None:
             self.set_config(self._config)
         self._refresh()
@@ -106,10 +104,11 @@ class FitPanel(QWidget):
             return
         self._config = None
         self.method.setCurrentText(config.method)
+        self._fill_presets(config.preset)
         self.set_preset(config.preset)
         self.seed.setValue(config.seed)
         self.match.setChecked(config.match_intensity)
-        if config.settings is not None and config.settings != self._choices.presets.get(config.preset):
+        if config.settings is not None and config.settings != self._presets().get(config.preset):
             self.form.set_settings(config.settings)
             self._on_settings_changed()
 
@@ -203,10 +202,24 @@ class FitPanel(QWidget):
         self.form.setVisible(shown)
         self.more.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
 
+    def _presets(self) -> dict[str, Any]:
+        """Those of the method that is chosen."""
+        return {} if self._choices is None else self._choices.presets.get(self.method.currentText(), {})
+
+    def _fill_presets(self, chosen: str) -> None:
+        self.preset.clear()
+        for name in self._presets():
+            self.preset.addItem(name.capitalize(), name)
+        self.preset.setCurrentIndex(max(0, self.preset.findData(chosen)))
+        self._on_preset()
+
+    def _on_method(self) -> None:
+        self._fill_presets(self.preset.currentData())
+
     def _on_preset(self) -> None:
         name = self.preset.currentData()
-        if self._choices is not None and name in self._choices.presets:
-            self.form.set_settings(self._choices.presets[name])
+        if name in self._presets():
+            self.form.set_settings(self._presets()[name])
             self.more.setText("Settings")
 
     def _on_settings_changed(self) -> None:

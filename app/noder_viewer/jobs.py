@@ -50,8 +50,7 @@ class FitChoice:
 class FitChoices:
     """What there is to choose from, known once the engine has been imported."""
 
-    methods: tuple[str, ...]
-    presets: dict[str, Any] = field(default_factory=dict)
+    presets: dict[str, dict[str, Any]]  # method -> preset -> settings
     default_preset: str = "balanced"
     has_gpu: bool = False
 
@@ -76,9 +75,11 @@ class WarmUp:
         import_engine()
         import torch
 
-        from noder.fit import METHODS, PRESETS
+        from noder import kernels
+        from noder.fit import PRESETS
 
-        return FitChoices(tuple(METHODS), dict(PRESETS), has_gpu=torch.cuda.is_available())
+        kernels.warm_up()
+        return FitChoices(dict(PRESETS), has_gpu=torch.cuda.is_available())
 
 
 @dataclass(frozen=True)

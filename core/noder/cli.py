@@ -131,7 +131,7 @@ def fit(
     from noder.store import save_result
 
     config = FitConfig(
-        method=method, preset=preset, settings=_settings(preset, set_ or []), hold_out=hold_out_positions,
+        method=method, preset=preset, settings=_settings(method, preset, set_ or []), hold_out=hold_out_positions,
         exclude=excluded, mask=mask, seed=seed, device=device, match_intensity=match,
     )  # fmt: skip
     _check_folder(out)
@@ -261,15 +261,15 @@ def _series(
     return ImageSeries.from_paths(paths, times=given, times_from=times_from, unit=unit, frames=chosen, **options)
 
 
-def _settings(preset: str, assignments: list[str]) -> Any:
+def _settings(method: str, preset: str, assignments: list[str]) -> Any:
     """The preset's settings with `name=value` assignments, or None where there are none."""
     from dataclasses import fields, replace
 
-    from noder.methods import PRESETS
+    from noder.fit import preset_settings
 
-    if not assignments or preset not in PRESETS:
+    if not assignments:
         return None
-    settings = PRESETS[preset]
+    settings: Any = preset_settings(method, preset)
     types = {f.name: type(getattr(settings, f.name)) for f in fields(settings)}
     changes = {}
     for assignment in assignments:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from noder import kernels
 from noder.grid import Grid, sample_at_index
 
 _FIXED_POINT_STEPS = 30
@@ -155,6 +158,30 @@ def _map_jacobian(displacement: Callable[[Tensor], Tensor], y: Tensor, step: flo
     shifts = step * torch.eye(3, dtype=y.dtype)
     columns = [(displacement(y + shift) - displacement(y - shift)) / (2 * step) for shift in shifts]
     return torch.eye(3, dtype=y.dtype) + torch.stack(columns, dim=-1)
+
+
+def warp_voxels(moving: Tensor, u: Tensor) -> Tensor:
+    """`moving` (1,I,J,K) at x + u(x), u (3,i,j,k) in voxels -> (1,i,j,k); differentiable in u alone on the CPU."""
+    if kernels.usable(moving, u) and u.dtype == torch.float32 and min(moving.shape[1:]) > 1:
+        warped: Tensor = _Warp.apply(u, moving)  # type: ignore[no-untyped-call]
+        return warped
+    axes = [torch.arange(n, dtype=u.dtype, device=u.device) for n in u.shape[1:]]
+    return sample_at_index(moving, torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) + u.movedim(0, -1))
+
+
+class _Warp(torch.autograd.Function):
+    """The compiled warp: value and slope in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, moving: Tensor) -> Tensor:
+        value, slope = kernels.warp(moving.detach().contiguous()[0].numpy(), u.detach().contiguous().numpy())
+        ctx.save_for_backward(torch.from_numpy(slope))
+        return torch.from_numpy(value)[None]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0] * upstream, None
 
 
 def sample_displacement(u: Tensor, index: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ import torch
 from noder.decoder import Decoder
 from noder.errors import InputError, OutOfMemory, UsageError
 from noder.evaluate import Report, match_at, report_of, rows_of
-from noder.methods import METHODS, PRESETS
-from noder.methods.noder import Iteration, NoderCurve, NoderSettings
+from noder.flow import Flow
+from noder.methods import FITS, PRESETS, Problem, Settings
+from noder.methods.curve import Curve, TimedCurve
 from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
 from noder.provenance import Provenance
 from noder.series import ImageSeries
@@ -23,7 +24,7 @@ from noder.trajectory import SeenScan, Trajectory
 if TYPE_CHECKING:
     from noder.fields import DisplacementField
 
-__all__ = ["METHODS", "PRESETS", "FitConfig", "FitProgress", "FitResult", "fit", "fit_steps"]
+__all__ = ["PRESETS", "FitConfig", "FitProgress", "FitResult", "fit", "fit_steps"]
 
 SMALLEST_AXIS = 16
 NOT_BIT_STABLE = (
@@ -44,7 +45,7 @@ class FitConfig:
 
     method: str = "noder"
     preset: str = "balanced"
-    settings: NoderSettings | None = None
+    settings: Settings | None = None
     hold_out: tuple[int, ...] = ()
     exclude: tuple[int, ...] = ()
     mask: Path | None = None
@@ -54,11 +55,7 @@ class FitConfig:
 
     def resolved(self) -> FitConfig:
         """The same with the preset's settings written out. Raises UsageError for unknown names."""
-        if self.method not in METHODS:
-            raise UsageError(f"There is no method '{self.method}'. Choose from: {', '.join(METHODS)}.")
-        if self.preset not in PRESETS:
-            raise UsageError(f"There is no preset '{self.preset}'. Choose from: {', '.join(PRESETS)}.")
-        settings = self.settings or PRESETS[self.preset]
+        settings = self.settings or preset_settings(self.method, self.preset)
         _check_settings(settings)
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"The seed {self.seed} cannot be used: give a whole number from 0 to {2**63 - 1}.")
@@ -98,7 +95,7 @@ class FitResult:
     gains: dict[int, Gain]
     history: list[FitProgress]
     provenance: Provenance
-    model: NoderCurve = field(repr=False)
+    model: Curve = field(repr=False)
     report: Report | None = None
     stopped: bool = False
     notes: tuple[str, ...] = ()
@@ -190,25 +187,26 @@ class _Run:
         ]
         assert config.settings is not None  # resolved() has set it
         on_device = torch.from_numpy(mask).to(self.device)
-        self.method = METHODS[config.method](images, taus, on_device, series.grid, config.settings, config.seed)
+        problem = Problem(tuple(images), tuple(taus), on_device, series.grid)
+        self.fit = FITS[type(config.settings)](problem, config.settings, config.seed)  # type: ignore[call-arg]
 
     def steps(self, started: float) -> Iterator[FitProgress]:
         """Progress after every iteration, with a snapshot every half second."""
-        total, snapshot_at, folds = self.method.total, 0.0, None
-        clock = _Clock(self.method.costs())
-        for step, iteration in enumerate(self.method.run(), start=1):
+        total, snapshot_at, folds = self.fit.total, 0.0, None
+        clock = _Clock(self.fit.costs())
+        for step, iteration in enumerate(self.fit.run(), start=1):
             now = time.monotonic()
             trajectory = None
             if now - snapshot_at > _SNAPSHOT_EVERY_S or step == total:
-                trajectory, snapshot_at = self._snapshot(iteration), now
+                trajectory, snapshot_at = self._trajectory(self.fit.curve(), {}), now
             if step % _FOLDS_EVERY == 0 or step == total:
-                folds = self._folds(iteration)
+                folds = self._folds()
             left = clock.left(iteration.cost, step, now)
             yield FitProgress(step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory)
 
     def result(self, history: list[FitProgress], started: float, stopped: bool) -> FitResult:
         """What there is after the last step."""
-        curve = self.method.curve(self.span)
+        curve = self.fit.curve()
         provenance = Provenance.of_run(str(self.device), time.monotonic() - started)
         trajectory, gains = self._trajectory(curve, {}), {k: Gain() for k in self.seen}
         if self.config.match_intensity:
@@ -219,17 +217,13 @@ class _Run:
             stopped=stopped, notes=self.notes,
         )  # fmt: skip
 
-    def _snapshot(self, iteration: Iteration) -> Trajectory:
-        basis = self.method.network.write.detach().cpu().clone()
-        states, rates = iteration.states.cpu(), iteration.rates.cpu()
-        return self._trajectory(NoderCurve(basis, states, rates, self.span, self.method.voxel_mm), {})
-
-    def _folds(self, iteration: Iteration) -> int:
-        field: DisplacementField = self._snapshot(iteration).field(self.series.grid.coarsen((2, 2, 2)), self.span[1])
+    def _folds(self) -> int:
+        now = self._trajectory(self.fit.curve(), {})
+        field: DisplacementField = now.field(self.series.grid.coarsen((2, 2, 2)), self.span[1])
         return field.folds()
 
-    def _trajectory(self, curve: NoderCurve, gains: Mapping[int, Gain]) -> Trajectory:
-        return make_trajectory(self.method.decoder, curve, self.series, self.seen, gains)
+    def _trajectory(self, curve: Curve, gains: Mapping[int, Gain]) -> Trajectory:
+        return make_trajectory(self.fit.decoder, curve, self.series, self.seen, gains)
 
 
 class _Clock:
@@ -284,12 +278,26 @@ def check(series: ImageSeries, config: FitConfig) -> None:
             scan.release()
 
 
-def _check_settings(settings: NoderSettings) -> None:
+def preset_settings(method: str, preset: str) -> Settings:
+    """The settings that a preset of a method stands for. Raises UsageError for unknown names."""
+    if method not in PRESETS:
+        raise UsageError(f"There is no method '{method}'. Choose from: {', '.join(PRESETS)}.")
+    if preset not in PRESETS[method]:
+        raise UsageError(f"There is no preset '{preset}' of {method}. Choose from: {', '.join(PRESETS[method])}.")
+    return PRESETS[method][preset]
+
+
+def _check_settings(settings: Settings) -> None:
     for setting in fields(settings):
-        value, (low, high) = getattr(settings, setting.name), setting.metadata["range"]
-        if not low <= value <= high:
+        value, allowed = getattr(settings, setting.name), setting.metadata["range"]
+        if isinstance(value, str):
+            if value not in allowed:
+                raise UsageError(f"{setting.name} = {value} is not known: choose from {', '.join(allowed)}.")
+        elif not allowed[0] <= value <= allowed[1]:
+            low, high = allowed
             raise UsageError(f"{setting.name} = {value:g} cannot be used: choose a value from {low:g} to {high:g}.")
-    if settings.coarse_iterations + settings.middle_iterations + settings.fine_iterations == 0:
+    counts = [getattr(settings, s.name) for s in fields(settings) if s.name.endswith("_iterations")]
+    if counts and sum(counts) == 0:
         raise UsageError("All three numbers of iterations are 0: choose one above 0.")
 
 
@@ -309,7 +317,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def make_trajectory(
-    decoder: Decoder, curve: NoderCurve, series: ImageSeries, seen: Sequence[int], gains: Mapping[int, Gain]
+    decoder: Decoder, curve: Curve, series: ImageSeries, seen: Sequence[int], gains: Mapping[int, Gain]
 ) -> Trajectory:
     """The trajectory of a curve over the `seen` scans of a series, matched by their `gains`."""
     scans = [
@@ -321,7 +329,9 @@ def make_trajectory(
         )
         for k in seen
     ]
-    return Trajectory(decoder, curve, scans, series.unit, series.reference.image.stored_grid)
+    timed = TimedCurve(curve, (scans[0].time, scans[-1].time), min(series.grid.spacing))
+    flow = None if curve.kind == "displacement" else Flow(decoder, timed, timed.clock)
+    return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, flow)
 
 
 def seen_scans(series: ImageSeries, config: FitConfig) -> list[int]:

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from noder import kernels
 
 Array = TypeVar("Array", bound="NDArray[Any] | Tensor")
 Triple = tuple[int, int, int]
@@ -174,6 +177,10 @@ def sample_at_index(volume: Tensor, index: Tensor, *, outside: str = "edge", nea
     `outside` is "edge" (the border value goes on) or "zero"; `nearest` for labels. Differentiable in both arguments.
     """
     padding = {"edge": "border", "zero": "zeros"}[outside]
+    if padding == "border" and not nearest and kernels.usable(volume):
+        where = index.to(volume.dtype).reshape(-1, 3).contiguous()
+        pulled: Tensor = _Pull.apply(volume, where)  # type: ignore[no-untyped-call]
+        return pulled.reshape(volume.shape[0], *index.shape[:-1])
     last = torch.tensor(volume.shape[1:], dtype=index.dtype, device=index.device) - 1
     # grid_sample wants (x,y,z) = (K,J,I) order and [-1,1] over the voxel centres; an axis of one voxel has no extent
     scale = torch.where(last > 0, 2 / last.clamp(min=1), torch.zeros_like(last))
@@ -182,6 +189,24 @@ def sample_at_index(volume: Tensor, index: Tensor, *, outside: str = "edge", nea
     mode = "nearest" if nearest else "bilinear"
     values = _deal(volume, where, lambda v, at: F.grid_sample(v, at, mode, padding, align_corners=True))
     return values.reshape(volume.shape[0], *index.shape[:-1])
+
+
+class _Pull(torch.autograd.Function):
+    """The compiled sampling, with gradients in the volume (C,I,J,K) and in the indices (N,3)."""
+
+    @staticmethod
+    def forward(ctx: Any, volume: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(volume, index)
+        return torch.from_numpy(kernels.pull(volume.detach().numpy(), index.detach().numpy()))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        volume, index = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
+        g = gradient.contiguous().numpy()
+        of_volume = torch.from_numpy(kernels.splat(g, index, volume.shape[1:])) if ctx.needs_input_grad[0] else None
+        of_index = torch.from_numpy(kernels.pull_slopes(volume, index, g)) if ctx.needs_input_grad[1] else None
+        return of_volume, of_index
 
 
 def _deal(volume: Tensor, points: Tensor, sample: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

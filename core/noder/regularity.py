@@ -1,17 +1,25 @@
-"""Penalties on a displacement field: small frozen objects, called with u in mm (3,I,J,K)."""
+"""Penalties on a displacement field: small frozen objects, called with u in mm (3,I,J,K).
+
+For u = W c, with a separable W, the quadratic ones need no field: `form` turns them into small matrices on c.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from noder import kernels
+from noder.decoder import Matrices, apply_separable
 from noder.fields import determinant
-from noder.grid import Grid
+from noder.grid import Grid, Triple
 from noder.similarity import stable_sum
 
 
@@ -23,6 +31,17 @@ class Smoothness:
         """Sum over axes and components of the mean squared forward difference divided by the spacing."""
         return _total(_mean(u.diff(dim=axis + 1) ** 2) / h**2 * 3 for axis, h in _extended_axes(u, grid))
 
+    @staticmethod
+    def form(matrices: Matrices, grid: Grid, unit_mm: float = 1.0) -> QuadraticForm:
+        """The same as a function of the coefficients, in units of `unit_mm`; `matrices` are W's on `grid`."""
+        means = [_gram(m) / len(m) for m in matrices]
+        terms = []
+        for axis, (m, h) in enumerate(zip(matrices, grid.spacing, strict=True)):
+            if len(m) > 1:
+                slopes = _gram(m.double().diff(dim=0)) / ((len(m) - 1) * h**2) * unit_mm**2
+                terms.append(_replaced(means, axis, slopes))
+        return QuadraticForm(terms)
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -33,6 +52,33 @@ class Boundary:
         axes = _extended_axes(u, grid)
         faces = [u.select(axis + 1, end) for axis, _ in axes for end in (0, -1)]
         return _total(_mean(face**2) * 3 for face in faces) / max(len(faces), 1)
+
+    @staticmethod
+    def form(matrices: Matrices, grid: Grid, unit_mm: float = 1.0) -> QuadraticForm:
+        """The same as a function of the coefficients, in units of `unit_mm`; `matrices` are W's on `grid`."""
+        means = [_gram(m) / len(m) for m in matrices]
+        axes = [axis for axis, m in enumerate(matrices) if len(m) > 1]
+        terms = []
+        for axis in axes:
+            both = _gram(matrices[axis][[0, -1]]) * unit_mm**2 / (2 * len(axes))
+            terms.append(_replaced(means, axis, both))
+        return QuadraticForm(terms)
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticForm:
+    """sum over terms of c . (X x Y x Z) c, for coefficients c (3,a,b,c); matrices (n,n) in float64, one an axis."""
+
+    terms: list[Matrices]
+
+    def __call__(self, c: Tensor) -> Tensor:
+        """In float64 inside: tiny products differ by thread in float32."""
+        exact = c.double()
+        return _total(stable_sum(exact * apply_separable(term, exact)) for term in self.terms).to(c.dtype)
+
+    def to(self, device: torch.device) -> QuadraticForm:
+        """The same on another device."""
+        return QuadraticForm([(x.to(device), y.to(device), z.to(device)) for x, y, z in self.terms])
 
 
 @dataclass(frozen=True)
@@ -58,6 +104,13 @@ class Folding:
         short = self.least - determinant(columns)
         return stable_sum(short * short) / (8 * math.prod(n - 1 for n in u.shape[1:]))
 
+    def in_voxels(self, u: Tensor) -> Tensor:
+        """The same for u in voxels of its own grid (float32); compiled on the CPU."""
+        if not kernels.usable(u):
+            return self(u, Grid(cast(Triple, tuple(u.shape[1:])), np.eye(4)))
+        short: Tensor = _Shortfall.apply(u, self.least)  # type: ignore[no-untyped-call]
+        return short / (8 * math.prod(n - 1 for n in u.shape[1:]))
+
     def _short(self, v: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Flat voxel index of every corner that falls short, of its neighbour in the cell along each axis, and +-1."""
         steps = [v.diff(dim=axis + 1) for axis in range(3)]
@@ -73,6 +126,27 @@ class Folding:
         across = [corner + turns[k] * strides[k] for k in range(3)]
         return corner, across, [turns[k].to(v.dtype) for k in range(3)]
 
+
+class _Shortfall(torch.autograd.Function):
+    """The compiled sum of squared shortfalls, with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, least: float) -> Tensor:
+        total, gradient = kernels.shortfall(u.detach().contiguous().numpy(), least)
+        ctx.save_for_backward(torch.from_numpy(gradient))
+        return u.new_tensor(total)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0] * upstream, None
+
+
+FORMS: dict[str, Callable[[Matrices, Grid, float], QuadraticForm]] = {
+    "smoothness": Smoothness.form,
+    "boundary": Boundary.form,
+}
+"""The penalties that need only coefficients."""
 
 REGULARITIES: dict[str, Smoothness | Boundary | Folding] = {
     "smoothness": Smoothness(),
@@ -97,6 +171,16 @@ def _take(flat: Tensor, index: Tensor) -> Tensor:
 def _extended_axes(u: Tensor, grid: Grid) -> list[tuple[int, float]]:
     """Axes with more than one voxel, and their spacing in mm."""
     return [(axis, h) for axis, h in enumerate(grid.spacing) if u.shape[axis + 1] > 1]
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    exact = matrix.double()
+    return exact.T @ exact
+
+
+def _replaced(matrices: list[Tensor], axis: int, matrix: Tensor) -> Matrices:
+    x, y, z = (matrix if k == axis else matrices[k] for k in range(3))
+    return x, y, z
 
 
 def _total(terms: Iterable[Tensor]) -> Tensor:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from noder import kernels
 from noder.grid import Triple
 
 _SMALL = 2**16
@@ -34,6 +37,9 @@ class LocalNCC:
         """(1 - cc) averaged with `weight` (I,J,K), which sums to 1."""
         f, f_mean, f_variance = fixed
         m = moved[0]
+        if kernels.usable(f, m, weight):
+            loss: Tensor = _Correlated.apply(m, f, f_mean, f_variance, weight, self.window, self.floor)  # type: ignore[no-untyped-call]
+            return loss
         m_mean = self._mean(m)
         m_variance = (self._mean(m * m) - m_mean * m_mean).clamp(min=0) + self.floor
         cross = self._mean(f * m) - f_mean * m_mean
@@ -46,6 +52,24 @@ class LocalNCC:
         x, y, z = (window_means(n, w, image.device).to(exact) for n, w in zip(image.shape, self.window, strict=True))
         out = (y @ image.to(exact)) @ z.T
         return (x @ out.reshape(image.shape[0], -1)).reshape(image.shape).to(image.dtype)
+
+
+class _Correlated(torch.autograd.Function):
+    """The compiled loss, with its gradient in the moved image."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, moved: Tensor, fixed: Tensor, mean: Tensor, var: Tensor, weight: Tensor, window: Triple, floor: float
+    ) -> Tensor:
+        m, f, a, v, w = (tensor.detach().contiguous().numpy() for tensor in (moved, fixed, mean, var, weight))
+        loss, gradient = kernels.correlate(f, a, v, m, w, window, floor)
+        ctx.save_for_backward(torch.from_numpy(gradient))
+        return moved.new_tensor(loss)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return ctx.saved_tensors[0] * upstream, None, None, None, None, None, None
 
 
 def stable_sum(values: Tensor) -> Tensor:

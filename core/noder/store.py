@@ -16,12 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
+from noder.decoder import Decoder
 from noder.errors import InputError
 from noder.evaluate import Report
 from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
 from noder.grid import Grid
 from noder.image import Image
-from noder.methods.noder import NoderCurve, NoderSettings, VelocityNetwork, make_decoder
+from noder.methods import FITS, Settings
+from noder.methods.curve import Curve
 from noder.preprocess import Gain
 from noder.provenance import Provenance
 from noder.series import ImageSeries, Scan
@@ -50,7 +52,7 @@ def load_result(folder: Path | str) -> FitResult:
         config = replace(_config(described["config"]), mask=None if mask is None else _checked(mask, folder, {}))
         series = _series(described, folder)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
-        curve, decoder_settings = _read_model(folder / MODEL, series.grid)
+        decoder, curve = _read_model(folder / MODEL, series.grid)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
@@ -58,7 +60,6 @@ def load_result(folder: Path | str) -> FitResult:
         raise InputError(
             f"{folder / RESULT} is not a result of this version: {error} is missing or odd. Fit again."
         ) from error
-    decoder = make_decoder(series.grid, decoder_settings)
     trajectory = make_trajectory(decoder, curve, series, seen_scans(series, config), gains)
     return FitResult(
         trajectory, series, config, gains, history, provenance, curve, report,
@@ -104,7 +105,11 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
 
 def config_as_dict(config: FitConfig) -> dict[str, Any]:
     """A configuration as JSON holds it."""
-    return {**asdict(config), "mask": None if config.mask is None else str(config.mask.absolute())}
+    return {
+        **asdict(config),
+        "settings": settings_as_dict(config.settings),
+        "mask": None if config.mask is None else str(config.mask.absolute()),
+    }
 
 
 def _described_file(path: Path, folder: Path) -> dict[str, Any]:
@@ -154,38 +159,42 @@ def _without_rows(report: Report) -> dict[str, Any]:
 
 def _model_bytes(result: FitResult) -> bytes:
     """Weights and configuration only, so that equal fits are equal files."""
-    curve, network, settings = result.model, result.model.network, result.config.settings
-    if network is None or settings is None:
-        raise ValueError("a snapshot of a running fit cannot be saved")
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in result.model.tensors().items()}
     model = {
         "method": result.config.method,
-        "settings": asdict(settings),
+        "settings": settings_as_dict(result.config.settings),
         "seed": result.config.seed,
         "shape": list(result.series.grid.shape),
         "affine": result.series.grid.affine.tolist(),
-        "control_points": list(network.shape),
-        "steps": curve.steps,
-        "span": list(curve.span),
-        "voxel_mm": curve.voxel_mm,
+        "facts": result.model.facts(),
     }
     return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
 
 
-def _read_model(path: Path, grid: Grid) -> tuple[NoderCurve, NoderSettings]:
+def _read_model(path: Path, grid: Grid) -> tuple[Decoder, Curve]:
     try:
         with safe_open(path, framework="pt") as file:
             model = json.loads((file.metadata() or {})["model"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        network = VelocityNetwork(tuple(model["control_points"]))
-        network.load_state_dict(weights)
-        same_grid = tuple(model["shape"]) == grid.shape and np.allclose(model["affine"], grid.affine)
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        if tuple(model["shape"]) != grid.shape or not np.allclose(model["affine"], grid.affine):
+            raise InputError(f"{path} belongs to the fit of other scans. Fit the series again.")
+        settings = settings_from_dict(model["settings"])
+        return FITS[type(settings)].restore(grid, settings, weights, model["facts"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
-    if not same_grid:
-        raise InputError(f"{path} belongs to the fit of other scans. Fit the series again.")
-    curve = NoderCurve.solve(network, model["steps"], tuple(model["span"]), model["voxel_mm"])
-    return curve, NoderSettings(**model["settings"])
+
+
+def settings_as_dict(settings: Settings | None) -> dict[str, Any] | None:
+    """Settings of any method, with the name of their class."""
+    return None if settings is None else {"class": type(settings).__name__, **asdict(settings)}
+
+
+def settings_from_dict(described: Mapping[str, Any]) -> Settings:
+    """The settings that `settings_as_dict` described. Raises KeyError or TypeError where this version knows others."""
+    kinds = {kind.__name__: kind for kind in FITS}
+    values = {name: value for name, value in described.items() if name != "class"}
+    settings: Settings = kinds[described["class"]](**values)
+    return settings
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -205,7 +214,7 @@ def _config(described: Mapping[str, Any]) -> FitConfig:
     config = FitConfig(**{name: value for name, value in described.items() if name in known})
     return replace(
         config,
-        settings=NoderSettings(**described["settings"]),
+        settings=settings_from_dict(described["settings"]),
         hold_out=tuple(config.hold_out),
         exclude=tuple(config.exclude),
         mask=None if config.mask is None else Path(config.mask),

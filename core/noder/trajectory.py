@@ -16,6 +16,7 @@ from torch import Tensor
 from noder.decoder import Decoder, Matrices, aligned_axes, apply_separable, as_tensor
 from noder.errors import UsageError
 from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
+from noder.flow import Flow, carrier_stride
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
 
 Carry = Literal["neighbours", "first"]
@@ -39,8 +40,9 @@ class SeenScan:
 class Trajectory:
     """phi_t(x) = x + u(x,t), the pull that carries the reference scan to time t.
 
-    `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u. Points are RAS mm, (...,3) in float64,
-    displacements are mm. Between voxels u is linear, beyond the grid it is constant. Times are in `unit`.
+    `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u, or into the velocities of `flow`, where
+    there is one. Points are RAS mm, (...,3) in float64, displacements are mm. Between voxels u is linear, beyond the
+    grid it is constant. Times are in `unit`.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Trajectory:
         scans: Sequence[SeenScan],
         unit: str,
         stored_grid: Grid | None = None,
+        flow: Flow | None = None,
     ) -> None:
         self.decoder = decoder
+        self.flow = flow
         self.scans = tuple(sorted(scans, key=lambda scan: scan.time))
         self.unit = unit
         self.stored_grid = stored_grid or decoder.grid
@@ -89,6 +93,8 @@ class Trajectory:
     def displacement(self, points_mm: Tensor, t: float) -> Tensor:
         """u(x,t) at points (...,3); decodes the box around the points only."""
         index = self.grid.to_index(points_mm)
+        if self.flow is not None:
+            return self.grid.to_mm(self.flow.forward(index, t)) - points_mm
         low = [int(v) for v in index.reshape(-1, 3).amin(0).floor().clamp(min=0).tolist()]
         high = [int(v) for v in index.reshape(-1, 3).amax(0).ceil().tolist()]
         low = [min(a, n - 1) for a, n in zip(low, self.grid.shape, strict=True)]
@@ -98,9 +104,11 @@ class Trajectory:
         return sample_displacement(u, index - torch.tensor(low, dtype=index.dtype)).to(points_mm.dtype)
 
     def inverse(self, points_mm: Tensor, t: float) -> Tensor:
-        """phi_t^-1(y) - y at points (...,3), by fixed point."""
+        """phi_t^-1(y) - y at points (...,3): the flow backwards, or by fixed point."""
         if t == self.t_first:
             return torch.zeros_like(points_mm)
+        if self.flow is not None:
+            return self.grid.to_mm(self.flow.backward(self.grid.to_index(points_mm), t)) - points_mm
         u = self._full(t)
         return invert_points(lambda y: self._sample(u, y), points_mm) - points_mm
 
@@ -114,7 +122,7 @@ class Trajectory:
     def field(self, grid: Grid, t: float) -> DisplacementField:
         """u(.,t) on any grid; on a slice of the reference's grid only that slice is decoded."""
         place = self._place(grid)
-        if place.rows is None:
+        if place.rows is None or self.flow is not None:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
 
@@ -185,6 +193,8 @@ class Trajectory:
         place = self._place(grid)
         if place.rows is None or place.slopes is None:
             det = self._determinant_at(grid.points(), t)
+        elif self.flow is not None:
+            det = place.change.undo(self._determinant_around(self.flow, place, t))
         else:
             det = place.change.undo(self._determinant_on(place.rows, place.slopes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
@@ -195,6 +205,22 @@ class Trajectory:
         for axis in range(3):
             x, y, z = (slopes[k] if k == axis else rows[k] for k in range(3))
             columns.append(apply_separable((x, y, z), c))
+        return determinant(columns)
+
+    def _determinant_around(self, flow: Flow, place: _Place, t: float) -> Tensor:
+        """Central differences over one voxel to each side, one-sided at the border, as everywhere."""
+        lasts = [n - 1 for n in self.grid.shape]
+        columns = []
+        for axis, last in enumerate(lasts):
+            ends = []
+            for side in (1, -1):
+                axes = [a + side if k == axis else a for k, a in enumerate(place.axes)]
+                axes[axis] = axes[axis].clamp(0, last)
+                index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).float()
+                ends.append((flow.near(index, t) - index, index))
+            (ahead, at_ahead), (behind, at_behind) = ends
+            apart = (at_ahead - at_behind)[..., axis].clamp(min=1e-9)
+            columns.append(((ahead - behind) / apart[..., None]).movedim(-1, 0))
         return determinant(columns)
 
     def _determinant_at(self, points: Tensor, t: float) -> Tensor:
@@ -214,6 +240,9 @@ class Trajectory:
             moved = self.grid.to_index(points + self.displacement(points, t))
             return place.change, self.grid.to_index(points).to(dtype), moved.to(dtype)
         still = torch.stack(torch.meshgrid(*(i.to(dtype) for i in place.axes), indexing="ij"), dim=-1)
+        if self.flow is not None:
+            exact = dtype == torch.float64
+            return place.change, still, self.flow.forward(still, t) if exact else self.flow.near(still, t)
         u = apply_separable(place.rows, self._in_voxels(self._curve(t)))
         return place.change, still, still + u.movedim(0, -1).to(dtype)
 
@@ -243,6 +272,8 @@ class Trajectory:
         """phi_t^-1 of voxel indices of the reference, t the time of a seen scan."""
         if t == self.t_first:
             return index
+        if exact and self.flow is not None:
+            return self.flow.backward(index, t)
         found = self._near_inverse(index, t)
         if not exact:
             return found
@@ -262,22 +293,28 @@ class Trajectory:
         must be exact starts from it.
         """
         if t not in self._inverses:
-            u = self._in_voxels(self._full(t))
             goal = self.grid.to_index(self.grid.coarsen(self._stride).points()).float()
-            found = invert_points(lambda y: sample_displacement(u, y), goal, _EXACT_VOXELS)
+            found, back = self._inverted(goal, t)
             inside = ((found >= 0) & (found <= torch.tensor(self.grid.shape) - 1)).all(dim=-1)
-            left = (found + sample_displacement(u, found) - goal)[inside].double()
+            left = (back - goal)[inside].double()
             to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy())
             residual = float((left @ to_mm.T).norm(dim=-1).max()) if bool(inside.any()) else 0.0
             # the three components of a voxel side by side: a slice then touches a third of the cache lines
             self._inverses[t] = (found - goal).contiguous().movedim(-1, 0), residual
         return self._inverses[t]
 
+    def _inverted(self, goal: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """phi_t^-1 of indices, and phi_t of that."""
+        if self.flow is not None:
+            found = self.flow.backward(goal, t)
+            return found, self.flow.forward(found, t)
+        u = self._in_voxels(self._full(t))
+        found = invert_points(lambda y: sample_displacement(u, y), goal, _EXACT_VOXELS)
+        return found, found + sample_displacement(u, found)
+
     @property
     def _stride(self) -> Triple:
-        """Every second voxel, but every one along thick slices."""
-        x, y, z = (2 if h < 1.5 * min(self.grid.spacing) else 1 for h in self.grid.spacing)
-        return x, y, z
+        return carrier_stride(self.grid)
 
     def _near_inverse(self, index: Tensor, t: float) -> Tensor:
         """phi_t^-1 of voxel indices of the reference, read between the places where it is known."""

@@ -1,9 +1,62 @@
-"""The methods a series can be fitted with. A new one is one file and one line here."""
+"""The methods: a file each, their settings, and the presets by name."""
 
 from __future__ import annotations
 
-from noder.methods.noder import PRESETS, NoderFit, NoderSettings
+from collections.abc import Generator
+from typing import Any, Protocol
 
-METHODS: dict[str, type[NoderFit]] = {"noder": NoderFit}
+from torch import Tensor
 
-__all__ = ["METHODS", "PRESETS", "NoderFit", "NoderSettings"]
+from noder.decoder import Decoder
+from noder.grid import Grid
+from noder.methods.curve import Curve
+from noder.methods.geodesic import GeodesicFit, GeodesicSettings, PiecewiseFit, PiecewiseSettings
+from noder.methods.noder import NoderFit, NoderSettings
+from noder.methods.problem import Iteration, Problem
+from noder.methods.published import PublishedFit, PublishedSettings
+
+__all__ = ["FITS", "PRESETS", "Fit", "NoderFit", "NoderSettings", "Problem", "Settings"]
+
+Settings = NoderSettings | PublishedSettings | GeodesicSettings | PiecewiseSettings
+
+
+class Fit(Protocol):
+    """An optimisation under way. Made of a problem, the method's settings and a seed."""
+
+    decoder: Decoder
+    total: int
+
+    def costs(self) -> list[float]:
+        """The cost of every iteration beside the others; tells how much of a fit is left."""
+
+    def run(self) -> Generator[Iteration, None, None]:
+        """Yields after every step."""
+
+    def curve(self) -> Curve:
+        """The map as it is now, detached, on the CPU."""
+
+    @staticmethod
+    def restore(grid: Grid, settings: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[Decoder, Curve]:
+        """Decoder and curve of a saved fit. Raises RuntimeError or KeyError where they do not belong together."""
+
+
+_QUICK = {"coarse_iterations": 40, "middle_iterations": 60, "fine_iterations": 0}
+
+PRESETS: dict[str, dict[str, Settings]] = {
+    "noder": {
+        "fast": NoderSettings(**_QUICK),
+        "balanced": NoderSettings(),
+        "published": PublishedSettings(),
+    },
+    "geodesic": {"fast": GeodesicSettings(**_QUICK), "balanced": GeodesicSettings()},
+    "piecewise": {"fast": PiecewiseSettings(**_QUICK), "balanced": PiecewiseSettings()},
+}
+"""Method -> preset -> settings. The geodesic ones are the baselines that NODER is shown beside."""
+
+FITS: dict[type, type[Fit]] = {
+    NoderSettings: NoderFit,
+    PublishedSettings: PublishedFit,
+    GeodesicSettings: GeodesicFit,
+    PiecewiseSettings: PiecewiseFit,
+}
+"""What makes a fit of settings of a class."""

@@ -1,0 +1,153 @@
+"""Maps that are carried by velocities: phi_t = exp(p_n) o ... o exp(p_1), p_k stationary pieces of log-velocity.
+
+A flow takes one piece a step of its clock, p_k = W (c(t_k) - c(t_{k-1})), the velocity d phi/dt = v(phi(t), t) with v
+constant during a step; an exponential is a single piece, p = W c(t). Either is inverted by running the pieces
+backwards. Velocities live on every second voxel of the reference (on each along thick slices), linear in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from noder import kernels
+from noder.decoder import Decoder, apply_separable
+from noder.grid import Grid, Triple, sample_at_index
+
+_LONGEST_STEP = 1.0
+"""Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
+
+_KEPT = 40
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The steps of a flow: t_k = start + k * step; a map that is one exponential has none."""
+
+    start: float
+    step: float
+
+
+def carrier_stride(grid: Grid) -> Triple:
+    """Every second voxel, but every one along thick slices."""
+    x, y, z = (2 if h < 1.5 * min(grid.spacing) else 1 for h in grid.spacing)
+    return x, y, z
+
+
+class Flow:
+    """phi_t of voxel indices of the reference. `coefficients(t)` gives c(t) (3,a,b,c) in mm, zero at `clock.start`.
+
+    `clock` None: phi_t = exp(W c(t)).
+    """
+
+    def __init__(self, decoder: Decoder, coefficients: Callable[[float], Tensor], clock: Clock | None) -> None:
+        self.grid = decoder.grid
+        self.stride = carrier_stride(decoder.grid)
+        self.carrier = decoder.grid.coarsen(self.stride)
+        self._matrices = decoder.matrices(self.carrier)
+        self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
+        self._curve, self._clock = coefficients, clock
+        self._velocities: OrderedDict[tuple[float, float], Tensor] = OrderedDict()
+        self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
+        self._lock = Lock()
+
+    def forward(self, index: Tensor, t: float) -> Tensor:
+        """phi_t of indices (...,3), as exact as the velocities."""
+        return self._run(index, [(pair, 1.0 * share) for pair, share in self._pieces(t)])
+
+    def backward(self, index: Tensor, t: float) -> Tensor:
+        """phi_t^-1 of indices (...,3): the pieces backwards."""
+        return self._run(index, [(pair, -share) for pair, share in reversed(self._pieces(t))])
+
+    def near(self, index: Tensor, t: float) -> Tensor:
+        """phi_t for the screen: whole steps are read from maps kept on the carrier, and only the last is integrated."""
+        pieces = self._pieces(t)
+        if self._clock is None or len(pieces) < 2:
+            return self.forward(index, t)
+        whole = len(pieces) - (abs(pieces[-1][1]) < 1)
+        moved = self._on_carrier(index)
+        kept = self._map(whole if pieces[0][0][1] > pieces[0][0][0] else -whole).to(index.dtype)
+        moved = moved + sample_at_index(kept, moved).movedim(0, -1)
+        return self._from_carrier(self._carried(moved, pieces[whole:]))
+
+    def _run(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
+        return self._from_carrier(self._carried(self._on_carrier(index), pieces))
+
+    def _carried(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
+        for pair, share in pieces:
+            index = advected(self._velocity(pair).to(index.dtype), index, share)
+        return index
+
+    def _pieces(self, t: float) -> list[tuple[tuple[float, float], float]]:
+        """Between which times, and what share of it, for each piece from the start to t."""
+        if self._clock is None:
+            return [((math.nan, t), 1.0)]
+        start, step = self._clock.start, self._clock.step
+        steps = (t - start) / step
+        whole = round(steps) if abs(steps - round(steps)) < 1e-9 else math.trunc(steps)
+        towards = 1 if steps > 0 else -1
+        nodes = [start + k * step for k in range(0, whole + 2 * towards, towards)]
+        pieces = [((nodes[k], nodes[k + 1]), 1.0) for k in range(abs(whole))]
+        part = abs(steps - whole)
+        return [*pieces, ((nodes[-2], nodes[-1]), part)] if part > 1e-9 else pieces
+
+    def _velocity(self, pair: tuple[float, float]) -> Tensor:
+        """The log-velocity of a piece (3,i,j,k) in voxels of the carrier; the last ones are kept."""
+        velocity = self._velocities.get(pair)
+        if velocity is None:
+            a, b = pair
+            c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
+            velocity = apply_separable(self._matrices, (self._to_voxel @ c.flatten(1)).reshape(c.shape))
+            # the three components of a voxel side by side: a point then touches a third of the cache lines
+            velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
+            with self._lock:
+                self._velocities[pair] = velocity
+                while len(self._velocities) > (_KEPT if self._clock else 2):
+                    self._velocities.popitem(last=False)
+        return velocity
+
+    def _map(self, k: int) -> Tensor:
+        """Displacement of the carrier's voxels (3,i,j,k) after k whole steps, in its voxels."""
+        if k not in self._maps:
+            assert self._clock is not None
+            before = self._map(k - 1 if k > 0 else k + 1)
+            towards = 1 if k > 0 else -1
+            times = [self._clock.start + n * self._clock.step for n in (k - towards, k)]
+            still = self.carrier.indices().float()
+            moved = self._carried(still + before.movedim(0, -1), [((times[0], times[1]), 1.0)])
+            self._maps[k] = (moved - still).contiguous().movedim(-1, 0)
+        return self._maps[k]
+
+    def _on_carrier(self, index: Tensor) -> Tensor:
+        stride = torch.tensor(self.stride, dtype=index.dtype)
+        return (index - (stride - 1) / 2) / stride
+
+    def _from_carrier(self, index: Tensor) -> Tensor:
+        stride = torch.tensor(self.stride, dtype=index.dtype)
+        return index * stride + (stride - 1) / 2
+
+
+def advected(velocity: Tensor, index: Tensor, share: float) -> Tensor:
+    """Indices (...,3) after `share` of a unit of time in `velocity` (3,I,J,K), in classical Runge-Kutta steps."""
+    steps = max(1, math.ceil(float(velocity.abs().max()) * abs(share) / _LONGEST_STEP))
+    points = index.reshape(-1, 3).contiguous()
+    if kernels.usable(velocity, points):
+        return torch.from_numpy(kernels.advect(velocity.numpy(), points.numpy(), share, steps)).reshape(index.shape)
+    h = share / steps
+
+    def at(where: Tensor) -> Tensor:
+        return sample_at_index(velocity, where).movedim(0, -1)
+
+    for _ in range(steps):
+        a = at(points)
+        b = at(points + h / 2 * a)
+        c = at(points + h / 2 * b)
+        d = at(points + h * c)
+        points = points + h / 6 * (a + 2 * b + 2 * c + d)
+    return points.reshape(index.shape)

@@ -1,0 +1,161 @@
+"""Trilinear sampling in one pass: values, slopes and their transposes. Beyond the border the border value goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noder.kernels.deal import compiled, deal
+
+Floats = NDArray[Any]
+_WORTH_A_THREAD = 4096
+
+
+def pull(volume: Floats, index: Floats) -> Floats:
+    """Values (C,N) of `volume` (C,I,J,K), of any strides, at voxel indices (N,3); float32 or float64."""
+    out = np.empty((volume.shape[0], len(index)), volume.dtype)
+    deal(len(index), lambda a, b: _pull(volume, index, out, a, b), _WORTH_A_THREAD)
+    return out
+
+
+def pull_slopes(volume: Floats, index: Floats, gradient: Floats) -> Floats:
+    """(N,3): the gradient of sum(gradient * pull(volume, index)) in `index`; `gradient` is (C,N)."""
+    out = np.empty((len(index), 3), volume.dtype)
+    deal(len(index), lambda a, b: _pull_slopes(volume, index, gradient, out, a, b), _WORTH_A_THREAD)
+    return out
+
+
+def splat(gradient: Floats, index: Floats, shape: tuple[int, int, int]) -> Floats:
+    """(C,I,J,K): the gradient of sum(gradient * pull(volume, index)) in `volume`.
+
+    Dealt by channels: the additions into a voxel keep one order.
+    """
+    out = np.zeros((len(gradient), *shape), gradient.dtype)
+    deal(len(gradient), lambda a, b: _splat(gradient, index, out, a, b))
+    return out
+
+
+def warp(moving: Floats, u: Floats) -> tuple[Floats, Floats]:
+    """`moving` (I,J,K) at x + u(x), u (3,i,j,k) in voxels, and its slope along u (3,i,j,k)."""
+    value, slope = np.empty(u.shape[1:], np.float32), np.empty(u.shape, np.float32)
+    deal(u.shape[1], lambda a, b: _warp(moving, u, value, slope, a, b))
+    return value, slope
+
+
+@compiled
+def _inside(x, last):  # type: ignore[no-untyped-def]
+    """x kept in 0..last; 0 for nan, which must not become an address."""
+    x = x if x > 0 else np.float32(0)
+    return x if x < last else last
+
+
+@compiled
+def _pull(volume, index, out, start, stop):  # type: ignore[no-untyped-def]
+    channels, ni, nj, nk = volume.shape
+    for n in range(start, stop):
+        x = _inside(index[n, 0], np.float32(ni - 1))
+        y = _inside(index[n, 1], np.float32(nj - 1))
+        z = _inside(index[n, 2], np.float32(nk - 1))
+        i, j, k = int(x), int(y), int(z)
+        i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
+        a, b, c = x - i, y - j, z - k
+        for m in range(channels):
+            v00 = volume[m, i, j, k] + c * (volume[m, i, j, k1] - volume[m, i, j, k])
+            v01 = volume[m, i, j1, k] + c * (volume[m, i, j1, k1] - volume[m, i, j1, k])
+            v10 = volume[m, i1, j, k] + c * (volume[m, i1, j, k1] - volume[m, i1, j, k])
+            v11 = volume[m, i1, j1, k] + c * (volume[m, i1, j1, k1] - volume[m, i1, j1, k])
+            v0 = v00 + b * (v01 - v00)
+            v1 = v10 + b * (v11 - v10)
+            out[m, n] = v0 + a * (v1 - v0)
+
+
+@compiled
+def _pull_slopes(volume, index, gradient, out, start, stop):  # type: ignore[no-untyped-def]
+    channels, ni, nj, nk = volume.shape
+    for n in range(start, stop):
+        x_in = 0 <= index[n, 0] <= ni - 1
+        y_in = 0 <= index[n, 1] <= nj - 1
+        z_in = 0 <= index[n, 2] <= nk - 1
+        x = _inside(index[n, 0], np.float32(ni - 1))
+        y = _inside(index[n, 1], np.float32(nj - 1))
+        z = _inside(index[n, 2], np.float32(nk - 1))
+        # at the last voxel the slope is that of the last cell
+        i, j, k = max(min(int(x), ni - 2), 0), max(min(int(y), nj - 2), 0), max(min(int(z), nk - 2), 0)
+        i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
+        a, b, c = x - i, y - j, z - k
+        dx = dy = dz = 0.0
+        for m in range(channels):
+            d00 = volume[m, i, j, k1] - volume[m, i, j, k]
+            d01 = volume[m, i, j1, k1] - volume[m, i, j1, k]
+            d10 = volume[m, i1, j, k1] - volume[m, i1, j, k]
+            d11 = volume[m, i1, j1, k1] - volume[m, i1, j1, k]
+            v00 = volume[m, i, j, k] + c * d00
+            v10 = volume[m, i1, j, k] + c * d10
+            e0 = volume[m, i, j1, k] + c * d01 - v00
+            e1 = volume[m, i1, j1, k] + c * d11 - v10
+            d0, d1 = d00 + b * (d01 - d00), d10 + b * (d11 - d10)
+            g = gradient[m, n]
+            dx += g * (v10 + b * e1 - v00 - b * e0)
+            dy += g * (e0 + a * (e1 - e0))
+            dz += g * (d0 + a * (d1 - d0))
+        out[n, 0] = dx if x_in else 0
+        out[n, 1] = dy if y_in else 0
+        out[n, 2] = dz if z_in else 0
+
+
+@compiled
+def _splat(gradient, index, out, start, stop):  # type: ignore[no-untyped-def]
+    _, ni, nj, nk = out.shape
+    for m in range(start, stop):
+        for n in range(len(index)):
+            x = _inside(index[n, 0], np.float32(ni - 1))
+            y = _inside(index[n, 1], np.float32(nj - 1))
+            z = _inside(index[n, 2], np.float32(nk - 1))
+            i, j, k = int(x), int(y), int(z)
+            i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
+            a, b, c = x - i, y - j, z - k
+            g = gradient[m, n]
+            g0, g1 = g * (1 - a), g * a
+            g00, g01, g10, g11 = g0 * (1 - b), g0 * b, g1 * (1 - b), g1 * b
+            out[m, i, j, k] += g00 * (1 - c)
+            out[m, i, j, k1] += g00 * c
+            out[m, i, j1, k] += g01 * (1 - c)
+            out[m, i, j1, k1] += g01 * c
+            out[m, i1, j, k] += g10 * (1 - c)
+            out[m, i1, j, k1] += g10 * c
+            out[m, i1, j1, k] += g11 * (1 - c)
+            out[m, i1, j1, k1] += g11 * c
+
+
+@compiled
+def _warp(moving, u, value, slope, start, stop):  # type: ignore[no-untyped-def]
+    ni, nj, nk = moving.shape
+    _, _, mj, mk = u.shape
+    for i in range(start, stop):
+        for j in range(mj):
+            for k in range(mk):
+                x, y, z = i + u[0, i, j, k], j + u[1, i, j, k], k + u[2, i, j, k]
+                # beyond the border the value goes on, and its slope is zero
+                x_in = 0 <= x <= ni - 1
+                y_in = 0 <= y <= nj - 1
+                z_in = 0 <= z <= nk - 1
+                x = _inside(x, np.float32(ni - 1))
+                y = _inside(y, np.float32(nj - 1))
+                z = _inside(z, np.float32(nk - 1))
+                i0, j0, k0 = min(int(x), ni - 2), min(int(y), nj - 2), min(int(z), nk - 2)
+                a, b, c = np.float32(x - i0), np.float32(y - j0), np.float32(z - k0)
+                v000, v001 = moving[i0, j0, k0], moving[i0, j0, k0 + 1]
+                v010, v011 = moving[i0, j0 + 1, k0], moving[i0, j0 + 1, k0 + 1]
+                v100, v101 = moving[i0 + 1, j0, k0], moving[i0 + 1, j0, k0 + 1]
+                v110, v111 = moving[i0 + 1, j0 + 1, k0], moving[i0 + 1, j0 + 1, k0 + 1]
+                d00, d01, d10, d11 = v001 - v000, v011 - v010, v101 - v100, v111 - v110
+                w00, w01, w10, w11 = v000 + c * d00, v010 + c * d01, v100 + c * d10, v110 + c * d11
+                e0, e1 = w01 - w00, w11 - w10
+                f0, f1 = w00 + b * e0, w10 + b * e1
+                g0, g1 = d00 + b * (d01 - d00), d10 + b * (d11 - d10)
+                value[i, j, k] = f0 + a * (f1 - f0)
+                slope[0, i, j, k] = (f1 - f0) if x_in else np.float32(0)
+                slope[1, i, j, k] = (e0 + a * (e1 - e0)) if y_in else np.float32(0)
+                slope[2, i, j, k] = (g0 + a * (g1 - g0)) if z_in else np.float32(0)

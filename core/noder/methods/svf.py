@@ -1,0 +1,227 @@
+"""Stationary velocity fields: their exponential, and the registration of one pair of images with them.
+
+    phi = exp(W c),   d phi_s/ds = (W c) o phi_s,   phi_0 = id,   phi = phi_1
+
+W is the decoder of the other methods, so that log-velocities of several pairs can be added and scaled on the control
+grid. Scaling and squaring: Arsigny et al., MICCAI 2006.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+import torch
+from scipy.interpolate import make_interp_spline
+from torch import Tensor
+
+from noder.decoder import Decoder, Matrices, apply_separable, as_tensor
+from noder.grid import Grid, Triple, sample_at_index
+from noder.methods.problem import Iteration, Level, Problem, pyramid
+from noder.methods.settings import FieldSettings
+
+_FIRST_STEP = 1.0
+"""The first step is shorter than this, in voxels: with the midpoint rule shorter ones gain nothing (measured)."""
+
+_BOX_IN_VOXELS = 5
+"""An exponential may be carried on half the voxels where the decoder's box spans that many of those."""
+
+_FEWEST_TO_HALVE = 8
+
+
+def squarings_for(velocity: Tensor) -> int:
+    """How many squarings make the first step of `velocity` (3,I,J,K), in voxels, shorter than a voxel."""
+    largest = float(velocity.detach().abs().max())
+    return max(0, math.floor(math.log2(largest / _FIRST_STEP)) + 1) if largest > 0 else 0
+
+
+def exponential(velocity: Tensor, squarings: int | None = None) -> Tensor:
+    """exp(v) - id (3,I,J,K) in voxels of a stationary `velocity` (3,I,J,K) in voxels, constant beyond the grid.
+
+    Scaling and squaring with a midpoint rule for the first step: its error falls with the square of the step, so that
+    what remains is the interpolation between voxels. Differentiable; `squarings` None takes `squarings_for`.
+    """
+    n = squarings_for(velocity) if squarings is None else squarings
+    step = velocity * 0.5**n
+    u = composed(step, step / 2)
+    for _ in range(n):
+        u = u + composed(u, u)
+    return u
+
+
+def composed(volume: Tensor, u: Tensor) -> Tensor:
+    """`volume` (C,I,J,K) at the voxels moved by `u` (3,I,J,K), both in voxels of one grid."""
+    return sample_at_index(volume, _voxels(tuple(u.shape[1:]), u.dtype, u.device) + u.movedim(0, -1))
+
+
+@lru_cache(maxsize=2)  # the grid of the images and the one that carries the exponential
+def _voxels(shape: Triple, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.cartesian_prod(*(torch.arange(n, dtype=dtype, device=device) for n in shape)).reshape(*shape, 3)
+
+
+class Exponential:
+    """c (3,a,b,c) in voxels of the finest axis, along RAS mm -> exp(W c) - id on the voxels of `grid`.
+
+    With `halved` it is carried on every second voxel where the decoder is smooth enough for that, and brought to the
+    others by a cubic spline: for a fit. Measured on random control points of 3 voxels at most: mean error 0.02 voxel.
+    """
+
+    def __init__(self, decoder: Decoder, grid: Grid | None = None, *, halved: bool = False) -> None:
+        self.grid = grid or decoder.grid
+        self.carrier = _halved(self.grid, decoder) if halved else self.grid
+        self._matrices = decoder.matrices(self.carrier)
+        self._finer = _spline_matrices(self.carrier.shape, self.grid.shape) if self.carrier is not self.grid else None
+        self._to_voxels = as_tensor(self.carrier.inverse_affine[:3, :3] * min(decoder.grid.spacing))
+        self._scale = as_tensor(np.divide(self.carrier.spacing, self.grid.spacing))[:, None, None, None]
+
+    def to(self, device: torch.device) -> Exponential:
+        """Move the matrices to `device`, in place."""
+        self._matrices, self._finer = _moved(self._matrices, device), self._finer and _moved(self._finer, device)
+        self._to_voxels, self._scale = self._to_voxels.to(device), self._scale.to(device)
+        return self
+
+    def __call__(self, c: Tensor) -> Tensor:
+        """exp(W c) - id (3,I,J,K) in voxels of `grid`."""
+        return self.spread(self.carried(c))
+
+    def carried(self, c: Tensor) -> Tensor:
+        """The same on `carrier`, in its voxels."""
+        return exponential(self.velocity(c))
+
+    def velocity(self, c: Tensor) -> Tensor:
+        """W c on `carrier`, in its voxels."""
+        return apply_separable(self._matrices, _turned(self._to_voxels, c))
+
+    def spread(self, u: Tensor) -> Tensor:
+        """`u` of `carried` -> (3,I,J,K) in voxels of `grid`."""
+        return u if self._finer is None else apply_separable(self._finer, u * self._scale)
+
+
+@dataclass(frozen=True)
+class SvfSettings(FieldSettings):
+    """What a registration with stationary velocity fields can be told."""
+
+    learning_rate: float = field(
+        default=0.2, metadata={"label": "Step", "unit": "voxels", "range": (0.001, 2.0),
+                               "help": "Learning rate of Adam on the coefficients"})  # fmt: skip
+
+
+class Registration:
+    """exp(W c) that pulls `moving` (1,I,J,K) onto `fixed`, coarse to fine, by Adam on c.
+
+    Both images live on `grid` and have unit standard deviation in `mask` (I,J,K), which weights the similarity. The
+    losses are those of the other methods; smoothness and boundary are taken of the velocity. It starts at the identity,
+    and nothing in it is random. `coefficients` is c (3,a,b,c) in voxels of the finest axis, `residual` the similarity
+    loss of the last step.
+    """
+
+    def __init__(
+        self, fixed: Tensor, moving: Tensor, mask: Tensor, grid: Grid, decoder: Decoder, settings: SvfSettings
+    ) -> None:
+        self.pair = Problem((moving, fixed), (0.0, 1.0), mask, grid)
+        self.decoder, self.settings = decoder, settings
+        self.coefficients = torch.zeros((3, *decoder.shape), device=mask.device, requires_grad=True)
+        self.residual = 1.0
+        self.step = 0
+        self._stages = stages_of(grid, settings)
+        self.total = sum(count for _, count in self._stages)
+        self._optimiser = torch.optim.Adam([self.coefficients], lr=settings.learning_rate)
+
+    def run(self) -> Generator[Iteration, None, None]:
+        """From `step` on, coarse to fine; yields after every step of Adam."""
+        end = 0
+        for factors, count in self._stages:
+            end += count
+            if self.step < end:
+                level = Level(self.pair, self.decoder, factors, self.settings)
+                exponential_of = Exponential(self.decoder, level.grid, halved=True).to(self.coefficients.device)
+                while self.step < end:
+                    losses = self._descend(level, exponential_of)
+                    yield Iteration(level.name, float(level.grid.n_voxels), losses)
+
+    def state(self) -> dict[str, Tensor | int | float]:
+        """All that a run needs to go on after the last step, bit for bit."""
+        adam = {name: value.clone() for name, value in self._optimiser.state[self.coefficients].items()}
+        now = self.coefficients.detach().clone()
+        return {"coefficients": now, "at": self.step, "residual": self.residual, **adam}
+
+    def load_state(self, state: dict[str, Tensor | int | float]) -> None:
+        """Take over what `state` gave."""
+        adam = {name: value.clone() for name, value in state.items() if isinstance(value, Tensor)}
+        with torch.no_grad():
+            self.coefficients.copy_(adam.pop("coefficients"))
+        self._optimiser.state[self.coefficients] = adam
+        self.step, self.residual = int(state["at"]), float(state["residual"])
+
+    def _descend(self, level: Level, exponential_of: Exponential) -> dict[str, float]:
+        c = self.coefficients
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * self._rate(self.step)
+        self._optimiser.zero_grad(set_to_none=True)
+        losses = {**level.data_losses(exponential_of(c), 1), **level.regularity_losses(c)}
+        torch.stack(list(losses.values())).sum().backward()
+        self._optimiser.step()
+        self.step += 1
+        found = {name: float(value.detach()) for name, value in losses.items()}
+        self.residual = found["similarity"]
+        return found
+
+    def _rate(self, step: int) -> float:
+        """Warm up over ten steps, then a cosine down to a tenth."""
+        return min(1.0, (step + 1) / 10) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / max(self.total, 1))))
+
+
+def register(
+    fixed: Tensor, moving: Tensor, mask: Tensor, grid: Grid, decoder: Decoder, settings: SvfSettings, seed: int = 0
+) -> Generator[Iteration, None, Tensor]:
+    """Drain a `Registration`; returns its c (3,a,b,c). `seed` changes nothing: there is no chance in it."""
+    registration = Registration(fixed, moving, mask, grid, decoder, settings)
+    yield from registration.run()
+    return registration.coefficients.detach()
+
+
+def stages_of(grid: Grid, settings: SvfSettings) -> list[tuple[Triple, int]]:
+    """Reduction an axis and number of iterations, coarse to fine."""
+    return pyramid(grid, settings.iterations)
+
+
+def costs_of(grid: Grid, settings: SvfSettings) -> list[float]:
+    """What each iteration of one pair costs, in voxels to work on."""
+    return [float(grid.coarsen(factors).n_voxels) for factors, count in stages_of(grid, settings) for _ in range(count)]
+
+
+def _halved(grid: Grid, decoder: Decoder) -> Grid:
+    """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place."""
+    affine, shape = grid.affine.copy(), list(grid.shape)
+    for axis, n in enumerate(grid.shape):
+        box = decoder.width[axis] * decoder.grid.spacing[axis]
+        if n >= _FEWEST_TO_HALVE and box >= 0.99 * _BOX_IN_VOXELS * 2 * grid.spacing[axis]:
+            shape[axis] = n // 2 + 1
+            affine[:3, axis] *= (n - 1) / (n // 2)
+    return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
+
+
+def _spline_matrices(coarse: Triple, fine: Triple) -> Matrices:
+    return cast(Matrices, tuple(_spline_matrix(m, n) for m, n in zip(coarse, fine, strict=True)))
+
+
+@lru_cache(maxsize=16)
+def _spline_matrix(m: int, n: int) -> Tensor:
+    """(n,m): cubic interpolation from m nodes onto n, both spread evenly from the first to the last voxel."""
+    if m == n:
+        return torch.eye(n)
+    return as_tensor(make_interp_spline(np.arange(m), np.eye(m), k=3)(np.linspace(0, m - 1, n)))
+
+
+def _turned(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """`matrix` (3,3) on `vectors` (3,...)."""
+    return (matrix @ vectors.flatten(1)).reshape(vectors.shape)
+
+
+def _moved(matrices: Matrices, device: torch.device) -> Matrices:
+    x, y, z = (m.to(device) for m in matrices)
+    return x, y, z
