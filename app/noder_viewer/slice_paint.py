@@ -1,48 +1,37 @@
-"""What is written on and beside a slice: titles, letters, crosshair, legend, colour bars; sharp anywhere."""
+"""What is written on and about a slice: name, badge, titles, letters, crosshair, legend; sharp anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from noder_viewer import theme
-from noder_viewer.colormaps import ARROW, CROSSHAIR, FOLD, LUTS
+from noder_viewer.colormaps import ARROW, CROSSHAIR
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.plane import Letters
 from noder_viewer.scene import SliceScene
+from noder_viewer.slice_bars import PAD
+from noder_viewer.slice_fonts import Fonts
+from noder_viewer.slice_fonts import small as small
 from noder_viewer.ticks import nice_step, words
 
-PAD = 6.0
-BAR_WIDTH = 11.0
 GAP = 7.0
 """Half the opening of the crosshair: the voxel itself stays free."""
-MOST_LINES = 3
-"""Of a pane's title."""
 EXTRAPOLATED = "extrapolated"
 GROUND = QColor(21, 23, 28, 225)
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One colour bar: `lut` from `low` to `high`, with an extra swatch for folds if `folds`."""
-
-    title: str
-    lut: str
-    low: float
-    high: float
-    folds: bool = False
-
-
-@dataclass(frozen=True)
 class PaneFrame:
-    """Where a pane lies on the canvas, in pixels, and where the crosshair meets in it."""
+    """Where a pane lies on the canvas, in pixels; its title ends at x = `until`."""
 
     rect: QRectF
-    crosshair: QPointF
+    until: float
     title: str
     is_last: bool
 
@@ -54,160 +43,89 @@ class Header:
     badge_below: bool
     title_lines: int
 
-
-def bars_of(scene: SliceScene) -> list[Bar]:
-    """The colour bars that a scene needs."""
-    image = scene.images[0]
-    maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
-    return [
-        Bar(image.unit, image.colormap, *image.levels),
-        *(Bar("log J", "log J", -layer.limit, layer.limit, folds=True) for layer in maps),
-    ]
+    def or_larger(self, other: Header) -> Header:
+        """Room for either."""
+        return Header(self.badge_below or other.badge_below, max(self.title_lines, other.title_lines))
 
 
-def small(font: QFont) -> QFont:
-    """The font of everything on a slice."""
-    copy = QFont(font)
-    copy.setPointSizeF(max(7.5, font.pointSizeF() * 0.9))
-    return copy
-
-
-def strip_width(bars: Sequence[Bar], font: QFont) -> float:
-    """Pixels that the colour bars need beside the picture."""
-    metrics = QFontMetricsF(small(font))
-    labels = [words(value) for bar in bars for value in _marks(bar)]
-    widest = max((metrics.horizontalAdvance(label) for label in labels), default=0.0)
-    titles = max((metrics.horizontalAdvance(bar.title) for bar in bars), default=0.0)
-    return max(BAR_WIDTH + 8 + widest, titles) + 2 * PAD
-
-
-def header_of(scene: SliceScene, font: QFont, width: float, strip: float) -> Header:
+def header_of(scene: SliceScene, fonts: Fonts, width: float, strip: float) -> Header:
     """The lines that a view needs which is `width` pixels wide, `strip` of them for colour bars."""
-    metrics, name = QFontMetricsF(small(font)), QFontMetricsF(font).horizontalAdvance(scene.title)
-    badge = metrics.horizontalAdvance(scene.badge) + 4 * PAD
+    name, badge = fonts.name_width(scene.title), fonts.width(scene.badge) + 4 * PAD
     pane, last = (width - strip) / len(scene.images), scene.images[-1]
-    rooms = [
-        _title_room(scene, metrics, pane + (strip if image is last else 0), image is last) for image in scene.images
-    ]
-    lines = [len(_wrapped(image.title, metrics, room)) for image, room in zip(scene.images, rooms, strict=True)]
+    rooms = [_title_room(scene, fonts, pane + (strip if image is last else 0), image is last) for image in scene.images]
+    lines = [len(fonts.wrapped(image.title, room)) for image, room in zip(scene.images, rooms, strict=True)]
     return Header(name + badge > width - 2 * PAD, max(lines))
 
 
-def header_height(header: Header, font: QFont) -> float:
+def header_height(header: Header, fonts: Fonts) -> float:
     """Pixels of all lines above the picture."""
-    return _names_height(header, font) + header.title_lines * QFontMetricsF(small(font)).height() + 2
+    return _names_height(header, fonts) + header.title_lines * fonts.line + 2
 
 
-def footer_height(scene: SliceScene | None, font: QFont) -> float:
+def footer_height(scene: SliceScene | None, fonts: Fonts) -> float:
     """Pixels of the lines below the picture: one an overlay."""
     lines = 0 if scene is None else len(scene.overlays)
-    return lines * (QFontMetricsF(small(font)).height() + 1) + (3 if lines else 0)
+    return lines * (fonts.line + 1) + (3 if lines else 0)
 
 
-def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header) -> None:
+def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header, fonts: Fonts) -> None:
     """The slice's name and place, and which side of the patient is where."""
     painter.save()
     line = rect.adjusted(PAD, 1, -PAD, 0)
-    line.setHeight(_name_height(painter.font()))
+    line.setHeight(fonts.name_height)
     below = line.height() if header.badge_below else 0.0
-    used = _badge(painter, line.translated(0, below), scene.badge, at_left=header.badge_below)
+    used = _badge(painter, line.translated(0, below), scene.badge, header.badge_below, fonts)
+    painter.setFont(fonts.font)
     painter.setPen(QColor(theme.TEXT))
     _draw_elided(painter, line.adjusted(0, 0, 0 if header.badge_below else -used, 0), scene.title)
     painter.restore()
 
 
-def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, header: Header, until: float) -> None:
-    """What the pane's picture is, above it up to x = `until`, and whether it is extrapolated."""
+def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, header: Header, fonts: Fonts) -> None:
+    """What the pane's picture is, above it, and whether it is extrapolated."""
     painter.save()
-    top = _names_height(header, painter.font()) + 1
-    painter.setFont(small(painter.font()))
-    metrics = QFontMetricsF(painter.font())
-    left, height = pane.rect.left(), metrics.height()
-    line = QRectF(left + PAD, top, until - left - 2 * PAD, height)
+    painter.setFont(fonts.small)
+    left, height = pane.rect.left(), fonts.line
+    line = QRectF(left + PAD, _names_height(header, fonts) + 1, pane.until - left - 2 * PAD, height)
     if scene.extrapolated and pane.is_last:
         painter.setPen(QColor(theme.WARNING))
         painter.drawText(line, _RIGHT, EXTRAPOLATED)
-    line.setWidth(_title_room(scene, metrics, until - left, pane.is_last))
+    line.setWidth(_title_room(scene, fonts, pane.until - left, pane.is_last))
     painter.setPen(QColor(theme.MUTED))
-    for k, text in enumerate(_wrapped(pane.title, metrics, line.width())):
+    for k, text in enumerate(fonts.wrapped(pane.title, line.width())):
         _draw_elided(painter, line.translated(0, k * height), text)
     painter.restore()
 
 
-def paint_footer(painter: QPainter, rect: QRectF, scene: SliceScene, px_per_mm: float) -> None:
-    """The title of each overlay; for arrows also the length of a round number of mm."""
-    painter.save()
-    painter.setFont(small(painter.font()))
-    height = QFontMetricsF(painter.font()).height() + 1
-    for k, layer in enumerate(scene.overlays.values()):
-        line = QRectF(rect.left() + PAD, rect.top() + 2 + k * height, rect.width() - 2 * PAD, height)
-        if isinstance(layer, Quiver) and layer.scale > 0:
-            line.setRight(line.right() - _legend(painter, line, px_per_mm * layer.scale) - PAD)
-        painter.setPen(QColor(theme.MUTED))
-        frame = f", frame at t = {scene.time}" if isinstance(layer, Heatmap) else ""
-        _draw_elided(painter, line, layer.title + frame)
-    painter.restore()
+def footer_lines(rect: QRectF, scene: SliceScene, fonts: Fonts) -> list[tuple[QRectF, Heatmap | Quiver]]:
+    """The overlays, and where in the footer the title of each has its line."""
+    height, width = fonts.line + 1, rect.width() - 2 * PAD
+    return [
+        (QRectF(rect.left() + PAD, rect.top() + 2 + k * height, width, height), layer)
+        for k, layer in enumerate(scene.overlays.values())
+    ]
 
 
-def paint_pane(painter: QPainter, pane: PaneFrame, scene: SliceScene) -> None:
-    """Crosshair and letters of one pane."""
-    painter.save()
-    painter.setClipRect(pane.rect)
-    _crosshair(painter, pane)
-    bold = QFont(painter.font())
-    bold.setBold(True)
-    painter.setFont(bold)
-    _letters(painter, pane.rect, scene)
-    painter.restore()
-
-
-def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar]) -> None:
-    """All colour bars, one below the other, to the right of the picture."""
-    painter.save()
-    painter.setFont(small(painter.font()))
-    height = strip.height() / len(bars)
-    for k, bar in enumerate(bars):
-        _bar(
-            painter,
-            QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height),
-            bar,
-        )
-    painter.restore()
-
-
-def _bar(painter: QPainter, cell: QRectF, bar: Bar) -> None:
-    line = QFontMetricsF(painter.font()).height()
-    foot = line * 1.5 if bar.folds else line * 0.5
-    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
-    if body.height() < line:
-        return
-    painter.setPen(QColor(theme.TEXT))
-    painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
-    painter.fillRect(body, QColor(70, 70, 74))
-    painter.drawImage(body, _ramp(bar.lut))
+def paint_heat_line(painter: QPainter, line: QRectF, heat: Heatmap, time: str, fonts: Fonts) -> None:
+    """The title of a heat map, and the time of its frame."""
+    painter.setFont(fonts.small)
     painter.setPen(QColor(theme.MUTED))
-    painter.drawRect(body)
-    for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
-        y = body.bottom() - (value - bar.low) / ((bar.high - bar.low) or 1) * body.height()
-        painter.drawLine(QLineF(body.right(), y, body.right() + 3, y))
-        painter.drawText(QPointF(body.right() + 6, y + line * 0.3), words(value))
-    if bar.folds:
-        swatch = QRectF(cell.left(), body.bottom() + line * 0.7, BAR_WIDTH, BAR_WIDTH)
-        painter.fillRect(swatch, QColor(*FOLD))
-        painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
+    _draw_elided(painter, line, f"{heat.title}, frame at t = {time}")
 
 
-def _marks(bar: Bar) -> tuple[float, ...]:
-    return bar.low, (bar.low + bar.high) / 2, bar.high
+def paint_quiver_line(painter: QPainter, line: QRectF, quiver: Quiver, px_per_mm: float, fonts: Fonts) -> None:
+    """The title of arrows, and the length of a round number of mm."""
+    painter.setFont(fonts.small)
+    line = QRectF(line)
+    if quiver.scale > 0:
+        line.setRight(line.right() - _legend(painter, line, px_per_mm * quiver.scale, fonts) - PAD)
+    painter.setPen(QColor(theme.MUTED))
+    _draw_elided(painter, line, quiver.title)
 
 
-def _ramp(name: str) -> QImage:
-    column = np.ascontiguousarray(LUTS[name][::-1])
-    return QImage(column.data, 1, len(column), 4, QImage.Format.Format_RGBA8888).copy()
-
-
-def _crosshair(painter: QPainter, pane: PaneFrame) -> None:
-    x, y, rect = round(pane.crosshair.x()) + 0.5, round(pane.crosshair.y()) + 0.5, pane.rect
+def paint_crosshair(painter: QPainter, rect: QRectF, crosshair: QPointF) -> None:
+    """The lines of a crosshair across a pane at `rect`, with a hole where they meet."""
+    x, y = round(crosshair.x()) + 0.5, round(crosshair.y()) + 0.5
     painter.setPen(QPen(QColor(*CROSSHAIR, 170), 1))
     painter.drawLines(
         [
@@ -219,21 +137,23 @@ def _crosshair(painter: QPainter, pane: PaneFrame) -> None:
     )
 
 
-def _letters(painter: QPainter, rect: QRectF, scene: SliceScene) -> None:
-    sides, middle = scene.letters, rect.center()
-    metrics = QFontMetricsF(painter.font())
-    half_w, half_h = metrics.horizontalAdvance("R") / 2 + 3, metrics.height() / 2
-    _letter(painter, QPointF(rect.left() + half_w, middle.y()), sides.left)
-    _letter(painter, QPointF(rect.right() - half_w, middle.y()), sides.right)
-    _letter(painter, QPointF(middle.x(), rect.top() + half_h), sides.top)
-    _letter(painter, QPointF(middle.x(), rect.bottom() - half_h), sides.bottom)
+def letter_boxes(rect: QRectF, letters: Letters, fonts: Fonts) -> Iterable[tuple[QRectF, str]]:
+    """The letters of a pane at `rect`, and where in it each has its ground."""
+    middle, half_w, half_h = rect.center(), fonts.letter.width() / 2, fonts.letter.height() / 2
+    for centre, letter in (
+        (QPointF(rect.left() + half_w, middle.y()), letters.left),
+        (QPointF(rect.right() - half_w, middle.y()), letters.right),
+        (QPointF(middle.x(), rect.top() + half_h), letters.top),
+        (QPointF(middle.x(), rect.bottom() - half_h), letters.bottom),
+    ):
+        box = QRectF(QPointF(), fonts.letter)
+        box.moveCenter(centre)
+        yield box, letter
 
 
-def _letter(painter: QPainter, centre: QPointF, letter: str) -> None:
+def paint_letter(painter: QPainter, box: QRectF, letter: str, fonts: Fonts) -> None:
     """A letter on its own dark ground: readable on bright tissue and where the crosshair runs behind it."""
-    metrics = QFontMetricsF(painter.font())
-    box = QRectF(0, 0, metrics.horizontalAdvance("R") + 6, metrics.height())
-    box.moveCenter(centre)
+    painter.setFont(fonts.bold)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(GROUND)
     painter.drawRoundedRect(box, 3, 3)
@@ -241,53 +161,34 @@ def _letter(painter: QPainter, centre: QPointF, letter: str) -> None:
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, letter)
 
 
-def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool) -> float:
+def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool, fonts: Fonts) -> float:
     """A framed word at an end of a line; returns the pixels it takes."""
-    painter.save()
-    painter.setFont(small(painter.font()))
-    metrics = QFontMetricsF(painter.font())
-    width = min(metrics.horizontalAdvance(text) + 2 * PAD, line.width())
+    painter.setFont(fonts.small)
+    width = min(fonts.width(text) + 2 * PAD, line.width())
     box = QRectF(line.left() if at_left else line.right() - width, line.top() + 0.5, width, line.height() - 1)
     painter.setPen(QColor(theme.ACCENT))
     painter.drawRoundedRect(box, 3, 3)
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, metrics, width - PAD))
-    painter.restore()
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, fonts.metrics, width - PAD))
     return width + PAD
 
 
-def _name_height(font: QFont) -> float:
-    return QFontMetricsF(font).height() + 2
+def _names_height(header: Header, fonts: Fonts) -> float:
+    return (2 if header.badge_below else 1) * fonts.name_height + 1
 
 
-def _names_height(header: Header, font: QFont) -> float:
-    return (2 if header.badge_below else 1) * _name_height(font) + 1
-
-
-def _title_room(scene: SliceScene, metrics: QFontMetricsF, width: float, is_last: bool) -> float:
+def _title_room(scene: SliceScene, fonts: Fonts, width: float, is_last: bool) -> float:
     """Pixels for a pane's title: the last one leaves room for the warning."""
-    warning = metrics.horizontalAdvance(EXTRAPOLATED) + PAD if scene.extrapolated and is_last else 0.0
+    warning = fonts.width(EXTRAPOLATED) + PAD if scene.extrapolated and is_last else 0.0
     return width - 2 * PAD - warning
 
 
-def _wrapped(text: str, metrics: QFontMetricsF, width: float) -> list[str]:
-    """The text on as few lines as it takes; the last of `MOST_LINES` has all the rest."""
-    lines: list[str] = []
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and (len(lines) == MOST_LINES or metrics.horizontalAdvance(longer) <= width):
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
-
-
-def _legend(painter: QPainter, line: QRectF, px_per_mm: float) -> float:
+def _legend(painter: QPainter, line: QRectF, px_per_mm: float, fonts: Fonts) -> float:
     """An arrow of a round number of mm at the right end of a line; returns the pixels it takes."""
     length = nice_step(24 / px_per_mm)
     label, pixels = f"{words(length)} mm", length * px_per_mm
     painter.setPen(QColor(theme.TEXT))
     painter.drawText(line, _RIGHT, label)
-    tip = line.right() - QFontMetricsF(painter.font()).horizontalAdvance(label) - PAD
+    tip = line.right() - fonts.width(label) - PAD
     y = line.center().y()
     painter.setPen(QPen(QColor(*ARROW), 1.6))
     painter.drawLine(QLineF(tip - pixels, y, tip, y))
@@ -300,5 +201,4 @@ def _fit(text: str, metrics: QFontMetricsF, width: float) -> str:
 
 
 def _draw_elided(painter: QPainter, rect: QRectF, text: str) -> None:
-    text = _fit(text, QFontMetricsF(painter.font()), rect.width())
-    painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+    painter.drawText(rect, _LEFT, _fit(text, QFontMetricsF(painter.font()), rect.width()))

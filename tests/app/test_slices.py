@@ -15,6 +15,7 @@ from noder_viewer import slice_paint
 from noder_viewer.colormaps import ARROW, FOLD
 from noder_viewer.scene import cursor_at_index, slice_scene, to_mm
 from noder_viewer.session import OverlaySettings
+from noder_viewer.slice_bars import bars_of
 from noder_viewer.slices import SliceView
 
 NO_KEYS = Qt.KeyboardModifier.NoModifier
@@ -267,14 +268,14 @@ def test_only_what_changed_is_drawn_again(make: Any, monkeypatch: pytest.MonkeyP
     session = doubles.session(overlays=OverlaySettings(jacobian=True, quiver=True))
     view = make(2, session)
     pane, calls = view._panes[0], []
-    for item, name in ((pane.image, "setImage"), (pane.heat, "setImage"), (pane.arrows, "setData")):
+    for item, name in ((pane.image, "show_image"), (pane.heat, "show_image"), (pane.arrows, "setData")):
         monkeypatch.setattr(item, name, lambda *_args, name=name, **_kw: calls.append(name))
     session.cursor_mm = (5.0, 5.0, session.cursor_mm[2])
     view.set_scene(slice_scene(session, 2))
     assert calls == []
     session.window = (0.0, 300.0)
     view.set_scene(slice_scene(session, 2))
-    assert calls == ["setImage"]
+    assert calls == ["show_image"]
 
 
 def test_titles_name_slice_convention_and_picture(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +294,7 @@ def test_titles_name_slice_convention_and_picture(make: Any, monkeypatch: pytest
 def test_colour_bars_have_units_and_the_width_they_need(make: Any) -> None:
     session = doubles.session(overlays=OverlaySettings(jacobian=True), window=(-1000.0, 12345.0))
     view = make(2, session)
-    bars = slice_paint.bars_of(slice_scene(session, 2))
+    bars = bars_of(slice_scene(session, 2))
     assert [bar.title for bar in bars] == ["intensity", "log J"]
     assert bars[1].low == -bars[1].high
     assert view.width() - view._rect(0).right() >= view.fontMetrics().horizontalAdvance("12345") + 10

@@ -1,0 +1,90 @@
+"""The colour bars beside a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QLineF, QPointF, QRectF
+from PySide6.QtGui import QColor, QImage, QPainter
+
+from noder_viewer import theme
+from noder_viewer.colormaps import FOLD, LUTS
+from noder_viewer.overlays import Heatmap
+from noder_viewer.scene import SliceScene
+from noder_viewer.slice_fonts import Fonts
+from noder_viewer.ticks import words
+
+PAD = 6.0
+BAR_WIDTH = 11.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One colour bar: `lut` from `low` to `high`, with an extra swatch for folds if `folds`."""
+
+    title: str
+    lut: str
+    low: float
+    high: float
+    folds: bool = False
+
+
+def bars_of(scene: SliceScene) -> list[Bar]:
+    """The colour bars that a scene needs."""
+    image = scene.images[0]
+    maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
+    return [
+        Bar(image.unit, image.colormap, *image.levels),
+        *(Bar("log J", "log J", -layer.limit, layer.limit, folds=True) for layer in maps),
+    ]
+
+
+def strip_width(bars: Sequence[Bar], fonts: Fonts) -> float:
+    """Pixels that the colour bars need beside the picture."""
+    labels = [words(value) for bar in bars for value in _marks(bar)]
+    widest = max((fonts.width(label) for label in labels), default=0.0)
+    titles = max((fonts.width(bar.title) for bar in bars), default=0.0)
+    return max(BAR_WIDTH + 8 + widest, titles) + 2 * PAD
+
+
+def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar], fonts: Fonts) -> None:
+    """All colour bars, one below the other, to the right of the picture."""
+    painter.save()
+    painter.setFont(fonts.small)
+    height = strip.height() / len(bars)
+    for k, bar in enumerate(bars):
+        cell = QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height)
+        _bar(painter, cell, bar, fonts.line)
+    painter.restore()
+
+
+def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
+    foot = line * 1.5 if bar.folds else line * 0.5
+    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
+    if body.height() < line:
+        return
+    painter.setPen(QColor(theme.TEXT))
+    painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
+    painter.fillRect(body, QColor(70, 70, 74))
+    painter.drawImage(body, _ramp(bar.lut))
+    painter.setPen(QColor(theme.MUTED))
+    painter.drawRect(body)
+    for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
+        y = body.bottom() - (value - bar.low) / ((bar.high - bar.low) or 1) * body.height()
+        painter.drawLine(QLineF(body.right(), y, body.right() + 3, y))
+        painter.drawText(QPointF(body.right() + 6, y + line * 0.3), words(value))
+    if bar.folds:
+        swatch = QRectF(cell.left(), body.bottom() + line * 0.7, BAR_WIDTH, BAR_WIDTH)
+        painter.fillRect(swatch, QColor(*FOLD))
+        painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
+
+
+def _marks(bar: Bar) -> tuple[float, ...]:
+    return bar.low, (bar.low + bar.high) / 2, bar.high
+
+
+def _ramp(name: str) -> QImage:
+    column = np.ascontiguousarray(LUTS[name][::-1])
+    return QImage(column.data, 1, len(column), 4, QImage.Format.Format_RGBA8888).copy()

@@ -1,0 +1,181 @@
+"""What mouse and keys ask of a slice view.
+
+Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag
+sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice
+again.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from noder_viewer.camera import Camera, Press
+from noder_viewer.scene import SliceScene
+
+DRAG_FROM_PX = 4
+WHEEL_NOTCH = 120
+
+
+class SliceMouse(QWidget):
+    """A widget that turns mouse and keys into its camera's moves and into wishes.
+
+    Who shows the slice says where its panes are and how it follows the camera. Signals give in-plane mm: see
+    `scene.to_mm`.
+    """
+
+    index_requested = Signal(int, int)
+    cursor_requested = Signal(int, float, float)
+    hovered = Signal(int, float, float)
+    left = Signal()
+    levels_requested = Signal(float, float)
+
+    def __init__(self, axis: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._axis = axis
+        self._scene: SliceScene | None = None
+        self._camera = Camera()
+        self._n_panes = 1
+        self._press: Press | None = None
+        self._wanted: int | None = None
+        self._wheel = 0.0
+        self._crosshair_before: tuple[float, float] | None = None
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+
+    @property
+    def axis(self) -> int:
+        """0 sagittal, 1 coronal, 2 axial."""
+        return self._axis
+
+    @property
+    def camera(self) -> Camera:
+        """What is looked at (read it; the mouse moves it)."""
+        return self._camera
+
+    def to_pixel(self, x_mm: float, y_mm: float, pane: int = 0) -> QPointF:
+        """Where in-plane mm lie on the canvas, in pixels of this widget."""
+        return self._camera.to_px(self._rect(pane), x_mm, y_mm)
+
+    def reset_view(self) -> None:
+        """Show the whole slice."""
+        self._press = None
+        self._camera.fitted = True
+        self._look()
+
+    def _rect(self, pane: int) -> QRectF:
+        """Where a pane is, in pixels of this widget."""
+        raise NotImplementedError
+
+    def _look(self) -> None:
+        """Follow the camera."""
+        raise NotImplementedError
+
+    def pressed(self, event: QMouseEvent) -> None:
+        """A button went down on the canvas."""
+        place = event.position()
+        if self._scene is None or self._pane_at(place) is None:
+            return
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self._press = Press(event.button(), place, place, shift, self._scene.window)
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+
+    def moved(self, event: QMouseEvent) -> None:
+        """The mouse moved over the canvas."""
+        place, press = event.position(), self._press
+        if press is None:
+            self._hover(place)
+            return
+        away = place - press.start
+        press.dragging |= max(abs(away.x()), abs(away.y())) >= DRAG_FROM_PX
+        if press.dragging:
+            self._drag(press, place)
+
+    def released(self, event: QMouseEvent) -> None:
+        """A button went up: a left click without a drag puts the crosshair."""
+        press = self._press
+        if press is None or event.button() != press.button:
+            return
+        self._press = None
+        if press.button == Qt.MouseButton.LeftButton and not press.dragging:
+            self._crosshair_before = None if self._scene is None else self._scene.crosshair
+            self._request_cursor(press.start)
+
+    def double_clicked(self) -> None:
+        """Show the whole slice; the crosshair goes back to where it was before the first of both clicks."""
+        crosshair, self._crosshair_before = self._crosshair_before, None
+        self.reset_view()
+        if crosshair is not None:
+            self.cursor_requested.emit(self._axis, *crosshair)
+
+    def wheeled(self, event: QWheelEvent) -> None:
+        """Whole notches step slices (a touch pad's small ones are saved up); with Ctrl they zoom."""
+        turned = event.angleDelta().y() or event.angleDelta().x()
+        if self._scene is None:
+            return
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            rect = self._rect(self._pane_at(event.position()) or 0)
+            self._camera.zoom(rect, event.position(), 1.2 ** (turned / WHEEL_NOTCH))
+            self._look()
+            return
+        self._wheel += turned / WHEEL_NOTCH
+        steps = int(self._wheel)
+        self._wheel -= steps
+        if steps:
+            self.step(steps)
+
+    def step(self, n: int) -> None:
+        """Ask for the slice `n` further; steps that come before an answer add up."""
+        if self._scene is None:
+            return
+        last = self._scene.plane.grid.shape[self._axis] - 1
+        now = self._scene.index if self._wanted is None else self._wanted
+        wanted = min(max(now + n, 0), last)
+        if wanted != now:
+            self._wanted = wanted
+            self.index_requested.emit(self._axis, wanted)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Up: 1, Qt.Key.Key_PageUp: 1, Qt.Key.Key_Down: -1, Qt.Key.Key_PageDown: -1}
+        key = Qt.Key(event.key())
+        if key in steps:
+            self.step(steps[key])
+        else:
+            super().keyPressEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.left.emit()
+
+    def _drag(self, press: Press, place: QPointF) -> None:
+        step, press.last = place - press.last, place
+        if press.button == Qt.MouseButton.RightButton:
+            self._request_levels(press, place - press.start)
+        elif press.button == Qt.MouseButton.LeftButton and press.shift:
+            self._request_cursor(place)
+        else:
+            self._camera.pan(step.x(), step.y())
+            self._look()
+
+    def _request_levels(self, press: Press, away: QPointF) -> None:
+        """Right widens the window, up makes the picture brighter; 300 pixels are one window."""
+        low, high = press.levels
+        width = (high - low) or 1.0
+        wide = width * 2.0 ** (away.x() / 150)
+        centre = (low + high) / 2 + away.y() / 300 * width
+        self.levels_requested.emit(centre - wide / 2, centre + wide / 2)
+
+    def _request_cursor(self, place: QPointF) -> None:
+        pane = self._pane_at(place)
+        if pane is not None:
+            self.cursor_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _hover(self, place: QPointF) -> None:
+        pane = self._pane_at(place)
+        if self._scene is None or pane is None:
+            self.left.emit()
+        else:
+            self.hovered.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _pane_at(self, place: QPointF) -> int | None:
+        return next((k for k in range(self._n_panes) if self._rect(k).contains(place)), None)

@@ -1,0 +1,151 @@
+"""All that is written in a slice view; what does not run with the time is drawn once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap
+
+from noder_viewer import slice_paint, theme
+from noder_viewer.camera import Camera
+from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.scene import SliceScene
+from noder_viewer.slice_bars import Bar, paint_bars
+from noder_viewer.slice_fonts import Fonts
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A slice view to write on, `size` pixels large with its panes at `panes`."""
+
+    scene: SliceScene
+    size: QSizeF
+    panes: tuple[QRectF, ...]
+    header: slice_paint.Header
+    bars: tuple[Bar, ...]
+    camera: Camera
+    fonts: Fonts
+
+    @property
+    def body(self) -> QRectF:
+        """All panes together."""
+        return self.panes[0].united(self.panes[-1])
+
+    @property
+    def strip(self) -> QRectF:
+        """The room of the colour bars."""
+        body = self.body
+        return QRectF(body.right(), body.top(), self.size.width() - body.right(), body.height())
+
+    def title(self, pane: int) -> slice_paint.PaneFrame:
+        """Where the title of a pane is, and what it says."""
+        is_last = pane == len(self.panes) - 1
+        until = self.size.width() if is_last else self.panes[pane].right()
+        return slice_paint.PaneFrame(self.panes[pane], until, self.scene.images[pane].title, is_last)
+
+    @cached_property
+    def footer(self) -> list[tuple[QRectF, Heatmap | Quiver]]:
+        """The overlays and their lines below the pictures."""
+        bottom = self.body.bottom()
+        rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
+        return slice_paint.footer_lines(rect, self.scene, self.fonts)
+
+    def still(self) -> tuple[object, ...]:
+        """All that the kept pictures depend on."""
+        scene = self.scene
+        arrows = [
+            (line.getRect(), layer.title, layer.scale * self.camera.px_per_mm)
+            for line, layer in self.footer
+            if isinstance(layer, Quiver)
+        ]
+        places = self.size.toTuple(), [pane.getRect() for pane in self.panes], self.header, self.fonts
+        return places, self.bars, scene.title, scene.badge, scene.letters, arrows
+
+
+class Written:
+    """Keeps the ground of a view (all that lies beside its pictures) and its letters (which lie upon them)."""
+
+    def __init__(self) -> None:
+        self._sheet: Sheet | None = None
+        self._key: tuple[object, ...] = ()
+        self._ground = QPixmap()
+        self._letters: list[list[tuple[QPointF, QPixmap]]] = []
+
+    def paint_ground(self, painter: QPainter, sheet: Sheet) -> None:
+        """Name, badge, colour bars and legend, opaque: to be painted before the pictures."""
+        self._sheet = sheet
+        self._draw(sheet, painter.device().devicePixelRatioF())
+        painter.drawPixmap(QPointF(), self._ground)
+
+    def paint_over(self, painter: QPainter) -> None:
+        """Crosshair, letters and what tells the time: to be painted after the pictures."""
+        sheet = self._sheet
+        if sheet is None:
+            return
+        for pane in range(len(sheet.panes)):
+            self._paint_pane(painter, sheet, pane)
+            slice_paint.paint_pane_title(painter, sheet.title(pane), sheet.scene, sheet.header, sheet.fonts)
+        for line, layer in sheet.footer:
+            if isinstance(layer, Heatmap):
+                slice_paint.paint_heat_line(painter, line, layer, sheet.scene.time, sheet.fonts)
+
+    def _paint_pane(self, painter: QPainter, sheet: Sheet, pane: int) -> None:
+        rect = sheet.panes[pane]
+        painter.save()
+        painter.setClipRect(rect)
+        slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
+        for place, letter in self._letters[pane]:
+            painter.drawPixmap(place, letter)
+        painter.restore()
+
+    def _draw(self, sheet: Sheet, ratio: float) -> None:
+        """Draw what is kept again, where anything that it depends on has changed."""
+        key = (ratio, sheet.still())
+        if key != self._key:
+            self._key = key
+            self._ground = _ground(sheet, ratio)
+            self._letters = [_letters(sheet, rect, ratio) for rect in sheet.panes]
+
+
+def _ground(sheet: Sheet, ratio: float) -> QPixmap:
+    """What is written beside the pictures, on an opaque ground: text is then as sharp as on the screen itself."""
+    pixmap = _pixmap(sheet.size, ratio, QColor(theme.BACKGROUND))
+    painter = _painter(pixmap)
+    whole = QRectF(QPointF(), sheet.size)
+    slice_paint.paint_header(painter, whole, sheet.scene, sheet.header, sheet.fonts)
+    for line, layer in sheet.footer:
+        if isinstance(layer, Quiver):
+            slice_paint.paint_quiver_line(painter, line, layer, sheet.camera.px_per_mm, sheet.fonts)
+    if sheet.bars:
+        paint_bars(painter, sheet.strip, sheet.bars, sheet.fonts)
+    painter.end()
+    return pixmap
+
+
+def _letters(sheet: Sheet, rect: QRectF, ratio: float) -> list[tuple[QPointF, QPixmap]]:
+    """The letters of the pane at `rect`, and where they are put: whole pixels, so that they stay sharp."""
+    made = []
+    for box, letter in slice_paint.letter_boxes(rect, sheet.scene.letters, sheet.fonts):
+        around = QRectF(box.adjusted(-1, -1, 1, 1).toAlignedRect())
+        pixmap = _pixmap(around.size(), ratio, QColor(Qt.GlobalColor.transparent))
+        painter = _painter(pixmap)
+        slice_paint.paint_letter(painter, box.translated(-around.topLeft()), letter, sheet.fonts)
+        painter.end()
+        made.append((around.topLeft(), pixmap))
+    return made
+
+
+def _pixmap(size: QSizeF, ratio: float, colour: QColor) -> QPixmap:
+    pixmap = QPixmap(ceil(size.width() * ratio), ceil(size.height() * ratio))
+    pixmap.setDevicePixelRatio(ratio)
+    pixmap.fill(colour)
+    return pixmap
+
+
+def _painter(pixmap: QPixmap) -> QPainter:
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    return painter
