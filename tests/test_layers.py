@@ -39,6 +39,7 @@ ORDER = [
     "evaluate",
     "tables",
     "provenance",
+    "checkpoint",
     "fit",
     "store",
     "predict_json",
@@ -50,7 +51,7 @@ ORDER = [
 SCREEN = {"PySide6", "PyQt6", "qtpy", "superqt", "pyqtgraph", "napari", "vispy"}
 WITHOUT_QT = {"noder_viewer/session.py", "noder_viewer/scene.py", "noder_viewer/overlays.py"}
 OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that import it
-    "torchdiffeq": ("noder/methods/ode.py", "noder/methods/published.py"),
+    "torchdiffeq": ("noder/methods/",),
     "numba": ("noder/kernels/",),
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),

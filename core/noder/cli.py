@@ -111,12 +111,13 @@ def fit(
     mask: Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")] = None,
     hold_out: Annotated[str, typer.Option(help="Scans to predict, not to fit, as 2,4 (0 is the first in time).")] = "",
     exclude: Annotated[str, typer.Option(help="Scans to leave out altogether, as 3,5.")] = "",
-    method: Annotated[str, typer.Option(help="Method of the fit.")] = "noder",
-    preset: Annotated[str, typer.Option(help="Settings: fast or balanced.")] = "balanced",
+    method: Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")] = "noder",
+    preset: Annotated[str, typer.Option(help="Settings: fast, balanced, published.")] = "balanced",
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the network's start.")] = 0,
     match: Annotated[bool, typer.Option(help="Match each scan's gain and offset to the first.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from a killed fit's checkpoint.")] = False,
     resample: Resample = False,
     nan_to_zero: NanToZero = False,
     as_json: AsJson = False,
@@ -127,6 +128,7 @@ def fit(
         raise InputError(f"The mask {mask} does not exist. Give the path of a NIfTI file, or no --mask.")
     hold_out_positions, excluded = _integers(hold_out, "--hold-out"), _integers(exclude, "--exclude")
     series = _series(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
+    from noder.checkpoint import NAME as CHECKPOINT
     from noder.fit import FitConfig
     from noder.store import save_result
 
@@ -135,8 +137,11 @@ def fit(
         exclude=excluded, mask=mask, seed=seed, device=device, match_intensity=match,
     )  # fmt: skip
     _check_folder(out)
-    result, cancelled = _run(series, config, quiet)
+    kept = out / CHECKPOINT
+    result, cancelled = _run(series, config, quiet, kept, resume)
     save_result(result, out)
+    if not cancelled:
+        kept.unlink(missing_ok=True)
     _print_result(result, out, as_json)
     if cancelled:
         raise typer.Exit(CANCELLED)
@@ -188,7 +193,9 @@ def evaluate(
         typer.echo("\n" + format_labels(rows, scored.series.unit))
 
 
-def _run(series: ImageSeries, config: FitConfig, quiet: bool) -> tuple[FitResult, bool]:
+def _run(
+    series: ImageSeries, config: FitConfig, quiet: bool, checkpoint: Path, resume: bool
+) -> tuple[FitResult, bool]:
     """Drive the fit with a progress bar; the first Ctrl+C stops it with what it has."""
     from noder.fit import check, fit_steps
 
@@ -203,7 +210,7 @@ def _run(series: ImageSeries, config: FitConfig, quiet: bool) -> tuple[FitResult
     check(series, config.resolved())
     before = signal.signal(signal.SIGINT, cancel)
     try:
-        result = _drain(fit_steps(series, config), lambda: cancelled, quiet)
+        result = _drain(fit_steps(series, config, checkpoint, resume), lambda: cancelled, quiet)
     finally:
         signal.signal(signal.SIGINT, before)
     return result, cancelled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,24 @@ from torch import Tensor
 from noder.grid import Grid, Triple
 
 Matrices = tuple[Tensor, Tensor, Tensor]
+
+
+class SeparableDecoder(Protocol):
+    """Any u = W c with one matrix an axis; `Decoder` is the one of our own methods."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where u lives."""
+
+    @property
+    def shape(self) -> Triple:
+        """Number of control points along each axis."""
+
+    def rows(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(len(index), n): the weights of the control points at voxel coordinates along an axis."""
+
+    def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(len(index), n): derivative of `rows` per voxel."""
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from noder.decoder import Decoder
+from noder.checkpoint import Checkpoint, fingerprint_of, read_checkpoint, write_checkpoint
+from noder.decoder import Decoder, SeparableDecoder
 from noder.errors import InputError, OutOfMemory, UsageError
 from noder.evaluate import Report, match_at, report_of, rows_of
 from noder.flow import Flow
@@ -31,6 +32,7 @@ NOT_BIT_STABLE = (
     "Fitted on a GPU: the gradient of a sampled grid is summed there in an order that varies, so that equal fits agree "
     "closely but not bit for bit. On the CPU they do."
 )
+CHECKPOINT_EVERY_S = 10.0
 _SNAPSHOT_EVERY_S = 0.5
 _FOLDS_EVERY = 20
 
@@ -112,9 +114,11 @@ class FitResult:
         return mask, name
 
 
-def fit(series: ImageSeries, config: FitConfig | None = None) -> FitResult:
+def fit(
+    series: ImageSeries, config: FitConfig | None = None, checkpoint: Path | None = None, resume: bool = False
+) -> FitResult:
     """Drain `fit_steps`."""
-    steps = fit_steps(series, config or FitConfig())
+    steps = fit_steps(series, config or FitConfig(), checkpoint, resume)
     while True:
         try:
             next(steps)
@@ -123,27 +127,30 @@ def fit(series: ImageSeries, config: FitConfig | None = None) -> FitResult:
             return result
 
 
-def fit_steps(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, bool | None, FitResult]:
+def fit_steps(
+    series: ImageSeries, config: FitConfig, checkpoint: Path | None = None, resume: bool = False
+) -> Generator[FitProgress, bool | None, FitResult]:
     """Fit the seen scans of a series; sending True stops it, and it returns what it has, unscored.
 
-    Raises InputError for scans that cannot be fitted, UsageError for a configuration that cannot be meant, OutOfMemory.
+    With a path in `checkpoint` the state is kept there every few seconds; `resume` goes on from it, where there is one,
+    and comes to the same result bit for bit on the CPU. Raises InputError for scans that cannot be fitted or a
+    checkpoint of another fit, UsageError for a configuration that cannot be meant, OutOfMemory.
     """
     config = config.resolved()
     check(series, config)
-    started = time.monotonic()
-    history: list[FitProgress] = []
     stopped = False
     try:
-        run = _Run(series, config)
-        for progress in run.steps(started):
-            history.append(replace(progress, trajectory=None))
+        run = _Run(series, config, checkpoint)
+        if resume:
+            run.resume()
+        for progress in run.steps():
             if (yield progress):
                 stopped = True
                 break
-        result = run.result(history, started, stopped)
+        result = run.result(stopped)
         if stopped:
             return result
-        return (yield from _scoring(result, replace(history[-1], stage="scoring", seconds_left=None), started))
+        return (yield from _scoring(result, replace(run.history[-1], stage="scoring", seconds_left=None), run.started))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -171,8 +178,10 @@ def _scoring(result: FitResult, last: FitProgress, started: float) -> Generator[
 class _Run:
     """One fit: the data it needs, and the method at work on it."""
 
-    def __init__(self, series: ImageSeries, config: FitConfig) -> None:
-        self.series, self.config = series, config
+    def __init__(self, series: ImageSeries, config: FitConfig, checkpoint: Path | None) -> None:
+        self.series, self.config, self.checkpoint = series, config, checkpoint
+        self.started = time.monotonic()
+        self.history: list[FitProgress] = []
         self.device = choose_device(config.device)
         torch.backends.cudnn.allow_tf32 = False  # else the states that were trained are not those that are solved for
         self.seen = seen_scans(series, config)
@@ -189,12 +198,35 @@ class _Run:
         on_device = torch.from_numpy(mask).to(self.device)
         problem = Problem(tuple(images), tuple(taus), on_device, series.grid)
         self.fit = FITS[type(config.settings)](problem, config.settings, config.seed)  # type: ignore[call-arg]
+        self.fingerprint = "" if checkpoint is None else fingerprint_of([asdict(config), taus], images, on_device)
 
-    def steps(self, started: float) -> Iterator[FitProgress]:
-        """Progress after every iteration, with a snapshot every half second."""
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one. Raises InputError for one of another fit."""
+        kept = None if self.checkpoint is None else read_checkpoint(self.checkpoint, self.fingerprint)
+        if kept is not None:
+            self.fit.load_state(kept.state)
+            self.history = [FitProgress(**step) for step in kept.history]
+            self.started -= kept.seconds
+
+    def steps(self) -> Iterator[FitProgress]:
+        """Progress after every iteration, with a snapshot every half second, and a checkpoint every few."""
+        kept_at = time.monotonic()
+        for progress in self._steps(self.started):
+            self.history.append(replace(progress, trajectory=None))
+            if self.checkpoint is not None and time.monotonic() - kept_at > CHECKPOINT_EVERY_S:
+                self._keep(self.checkpoint)
+                kept_at = time.monotonic()
+            yield progress
+
+    def _keep(self, path: Path) -> None:
+        steps = [asdict(progress) for progress in self.history]
+        write_checkpoint(path, Checkpoint(self.fit.state(), steps, time.monotonic() - self.started), self.fingerprint)
+
+    def _steps(self, started: float) -> Iterator[FitProgress]:
         total, snapshot_at, folds = self.fit.total, 0.0, None
-        clock = _Clock(self.fit.costs())
-        for step, iteration in enumerate(self.fit.run(), start=1):
+        done = len(self.history)
+        clock = _Clock(self.fit.costs(), done)
+        for step, iteration in enumerate(self.fit.run(), start=done + 1):
             now = time.monotonic()
             trajectory = None
             if now - snapshot_at > _SNAPSHOT_EVERY_S or step == total:
@@ -204,16 +236,16 @@ class _Run:
             left = clock.left(iteration.cost, step, now)
             yield FitProgress(step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory)
 
-    def result(self, history: list[FitProgress], started: float, stopped: bool) -> FitResult:
+    def result(self, stopped: bool) -> FitResult:
         """What there is after the last step."""
         curve = self.fit.curve()
-        provenance = Provenance.of_run(str(self.device), time.monotonic() - started)
+        provenance = Provenance.of_run(str(self.device), time.monotonic() - self.started)
         trajectory, gains = self._trajectory(curve, {}), {k: Gain() for k in self.seen}
         if self.config.match_intensity:
             gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
             trajectory = self._trajectory(curve, gains)
         return FitResult(
-            trajectory, self.series, self.config, gains, history, provenance, curve,
+            trajectory, self.series, self.config, gains, self.history, provenance, curve,
             stopped=stopped, notes=self.notes,
         )  # fmt: skip
 
@@ -229,15 +261,15 @@ class _Run:
 class _Clock:
     """Seconds left, from the cost of the iterations to come and the pace of those done."""
 
-    def __init__(self, costs: list[float]) -> None:
-        self.costs = costs
+    def __init__(self, costs: list[float], before: int) -> None:
+        self.costs, self.before = costs, before
         self.done = 0.0
         self.started = time.monotonic()
 
     def left(self, cost: float, step: int, now: float) -> float | None:
         """After `step` iterations, the last of which had `cost`; None until the pace is known."""
         self.done += cost
-        if step < 3:
+        if step < self.before + 3:
             return None
         return (now - self.started) / self.done * sum(self.costs[step:])
 
@@ -317,7 +349,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def make_trajectory(
-    decoder: Decoder, curve: Curve, series: ImageSeries, seen: Sequence[int], gains: Mapping[int, Gain]
+    decoder: SeparableDecoder, curve: Curve, series: ImageSeries, seen: Sequence[int], gains: Mapping[int, Gain]
 ) -> Trajectory:
     """The trajectory of a curve over the `seen` scans of a series, matched by their `gains`."""
     scans = [
@@ -330,7 +362,7 @@ def make_trajectory(
         for k in seen
     ]
     timed = TimedCurve(curve, (scans[0].time, scans[-1].time), min(series.grid.spacing))
-    flow = None if curve.kind == "displacement" else Flow(decoder, timed, timed.clock)
+    flow = Flow(decoder, timed, timed.clock) if isinstance(decoder, Decoder) and curve.kind != "displacement" else None
     return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, flow)
 
 

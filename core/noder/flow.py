@@ -2,7 +2,7 @@
 
 A flow takes one piece a step of its clock, p_k = W (c(t_k) - c(t_{k-1})), the velocity d phi/dt = v(phi(t), t) with v
 constant during a step; an exponential is a single piece, p = W c(t). Either is inverted by running the pieces
-backwards. Velocities live on every second voxel of the reference (on each along thick slices), linear in between.
+backwards. Velocities live on every second voxel of the reference where the decoder is smooth enough, linear in between.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ from noder.grid import Grid, Triple, sample_at_index
 _LONGEST_STEP = 1.0
 """Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
 
+_BOX_IN_VOXELS = 5
+"""Velocities may live on half the voxels where the decoder's box spans that many of those."""
+
+_FEWEST_TO_HALVE = 8
 _KEPT = 40
 
 
@@ -34,10 +39,15 @@ class Clock:
     step: float
 
 
-def carrier_stride(grid: Grid) -> Triple:
-    """Every second voxel, but every one along thick slices."""
-    x, y, z = (2 if h < 1.5 * min(grid.spacing) else 1 for h in grid.spacing)
-    return x, y, z
+def halved_grid(grid: Grid, decoder: Decoder) -> Grid:
+    """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place."""
+    affine, shape = grid.affine.copy(), list(grid.shape)
+    for axis, n in enumerate(grid.shape):
+        box = decoder.width[axis] * decoder.grid.spacing[axis]
+        if n >= _FEWEST_TO_HALVE and box >= 0.99 * _BOX_IN_VOXELS * 2 * grid.spacing[axis]:
+            shape[axis] = n // 2 + 1
+            affine[:3, axis] *= (n - 1) / (n // 2)
+    return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
 
 
 class Flow:
@@ -48,8 +58,9 @@ class Flow:
 
     def __init__(self, decoder: Decoder, coefficients: Callable[[float], Tensor], clock: Clock | None) -> None:
         self.grid = decoder.grid
-        self.stride = carrier_stride(decoder.grid)
-        self.carrier = decoder.grid.coarsen(self.stride)
+        self.carrier = halved_grid(decoder.grid, decoder)
+        steps = [max(n - 1, 1) / max(m - 1, 1) for n, m in zip(self.grid.shape, self.carrier.shape, strict=True)]
+        self._step = torch.tensor(steps, dtype=torch.float64)
         self._matrices = decoder.matrices(self.carrier)
         self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
         self._curve, self._clock = coefficients, clock
@@ -125,12 +136,10 @@ class Flow:
         return self._maps[k]
 
     def _on_carrier(self, index: Tensor) -> Tensor:
-        stride = torch.tensor(self.stride, dtype=index.dtype)
-        return (index - (stride - 1) / 2) / stride
+        return index / self._step.to(index.dtype)
 
     def _from_carrier(self, index: Tensor) -> Tensor:
-        stride = torch.tensor(self.stride, dtype=index.dtype)
-        return index * stride + (stride - 1) / 2
+        return index * self._step.to(index.dtype)
 
 
 def advected(velocity: Tensor, index: Tensor, share: float) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noder.alignment import Alignment
 from noder.errors import InputError
 from noder.formats import (
     READERS,
@@ -32,6 +33,7 @@ __all__ = [
     "foreign_kind",
     "header_time_step",
     "pair_partner",
+    "pulled",
     "stem_of",
     "suffix_of",
     "volumes_in",
@@ -71,12 +73,14 @@ class Image:
         notes: tuple[str, ...] = (),
         nan_to_zero: bool = False,
         source: Image | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self._load = load
         self._change = stored_grid.reorientation()
         self._nan_to_zero = nan_to_zero
         self._given_notes = notes
         self._source = source
+        self.alignment = alignment
         self._lock = threading.RLock()
         self._cached: FloatArray | None = None
         self._n_replaced = 0
@@ -136,6 +140,11 @@ class Image:
         return self._source is not None
 
     @property
+    def raw(self) -> Image:
+        """The image on its own grid and in its own place: itself, or what was resampled."""
+        return self if self._source is None else self._source
+
+    @property
     def nan_to_zero(self) -> bool:
         """Whether voxels that are not finite are read as 0."""
         return self._source.nan_to_zero if self._source is not None else self._nan_to_zero
@@ -178,7 +187,7 @@ class Image:
     def replacing_nan(self) -> Image:
         """The same image with 0 in place of voxels that are not finite; `notes` says how many."""
         if self._source is not None:
-            return self._source.replacing_nan()._resampled(self.stored_grid, self._given_notes)
+            return self._source.replacing_nan()._resampled(self.stored_grid, self._given_notes, self.alignment)
         return Image(
             self._load,
             self.stored_grid,
@@ -197,9 +206,17 @@ class Image:
         note += f"; {outside:.0%} of that grid lies outside and takes the edge value" if outside >= 0.005 else ""
         return self._resampled(other.stored_grid, (note,))
 
-    def _resampled(self, target: Grid, notes: tuple[str, ...]) -> Image:
+    def aligned_onto(self, other: Image, alignment: Alignment) -> Image:
+        """The image as stored, pulled through `alignment` onto `other`'s grids in one interpolation, when first read.
+
+        Cubic B-splines, because the other scans would be blurred beside the first by a linear one; within the range of
+        the scan's own values, and the edge value beyond the edge.
+        """
+        return self.raw._resampled(other.stored_grid, (alignment.note(),), alignment)
+
+    def _resampled(self, target: Grid, notes: tuple[str, ...], alignment: Alignment | None = None) -> Image:
         return Image(
-            lambda: _resample(self, target),
+            lambda: _resample(self, target) if alignment is None else pulled(self, target, alignment.matrix),
             target,
             self.name,
             path=self.path,
@@ -207,6 +224,7 @@ class Image:
             dtype=self.dtype,
             notes=notes,
             source=self,
+            alignment=alignment,
         )
 
     def _finite(self, values: FloatArray) -> FloatArray:
@@ -257,3 +275,15 @@ def _resample(image: Image, target: Grid) -> FloatArray:
     slabs = [image.grid.sample(volume, target.slice(0, k).points())[0] for k in range(target.shape[0])]
     image.release()
     return cast(FloatArray, torch.cat(slabs).numpy())
+
+
+def pulled(image: Image, target: Grid, matrix: NDArray[np.float64]) -> FloatArray:
+    """(I,J,K) on `target`: image (matrix x) at every voxel's RAS mm x, by cubic B-splines."""
+    from scipy import ndimage
+
+    values = image.numpy()
+    index = image.grid.inverse_affine @ matrix @ target.affine
+    moved = ndimage.affine_transform(values, index[:3, :3], index[:3, 3], target.shape, order=3, mode="nearest")
+    np.clip(moved, values.min(), values.max(), out=moved)
+    image.release()
+    return cast(FloatArray, moved)

@@ -16,6 +16,9 @@ from noder.scan_files import scans_in
 from noder.time_sources import find_times, times_from_file
 from noder.times import Given, Timing, finite_number, given_times, known_unit
 
+OFFER_TO_ALIGN = "aligning them rigidly to the first (--align rigid) would bring them together"
+"""How every note ends that offers an alignment: such notes go once the scans are aligned."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -102,6 +105,13 @@ class ImageSeries:
         images = [scan.image for scan in self.scans]
         return _sorted_series(images, timing, self.frames, self.n_given, self.notes)
 
+    def with_images(self, images: Sequence[Image]) -> ImageSeries:
+        """The same scans with other images, one for each in the present order, and the notes on those."""
+        stale = _notes_of([scan.image for scan in self.scans])
+        notes = [note for note in self.notes if note not in stale and not note.endswith(OFFER_TO_ALIGN)]
+        scans = tuple(replace(scan, image=image) for scan, image in zip(self.scans, images, strict=True))
+        return replace(self, scans=scans, notes=(*notes, *_notes_of(images)))
+
     def check(self) -> None:
         """Read every scan; raises the first InputError (damaged data, voxels that are not finite)."""
         for scan in self.scans:
@@ -118,7 +128,8 @@ class ImageSeries:
             replace(scan, image=scan.image.resampled_onto(first)) if scan.image in strangers else scan
             for scan in self.scans
         ]
-        return replace(self, scans=tuple(scans))
+        offer = f"the files lie on different grids, and perhaps in different positions: {OFFER_TO_ALIGN}"
+        return replace(self, scans=tuple(scans), notes=(*self.notes, offer))
 
 
 def _selected(given: list[Given], frames: slice | None, at_least: int) -> list[Given]:
@@ -195,8 +206,9 @@ def _notes_of(images: Sequence[Image]) -> list[str]:
     """What each image's header shows, once for each file or once for all that share it."""
     by_note: dict[str, list[str]] = {}
     for image in images:
-        name = image.path.name if image.path is not None else image.name
-        for note in image.notes:
+        # a volume of a 4-D file shares the notes of its file, but its alignment is its own
+        name = image.name if image.path is None or image.alignment is not None else image.path.name
+        for note in image.header_notes:
             by_note.setdefault(note, []).append(name)
     every = len({image.path for image in images})
     return [_with_names(note, list(dict.fromkeys(names)), every) for note, names in by_note.items()]

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
-from noder.decoder import Decoder
+from noder.decoder import SeparableDecoder
 from noder.errors import InputError
 from noder.evaluate import Report
 from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
@@ -171,7 +171,7 @@ def _model_bytes(result: FitResult) -> bytes:
     return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
 
 
-def _read_model(path: Path, grid: Grid) -> tuple[Decoder, Curve]:
+def _read_model(path: Path, grid: Grid) -> tuple[SeparableDecoder, Curve]:
     try:
         with safe_open(path, framework="pt") as file:
             model = json.loads((file.metadata() or {})["model"])

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noder.decoder import Decoder, Matrices, aligned_axes, apply_separable, as_tensor
+from noder.decoder import Matrices, SeparableDecoder, aligned_axes, apply_separable, as_tensor
 from noder.errors import UsageError
 from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
-from noder.flow import Flow, carrier_stride
+from noder.flow import Flow
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
 
 Carry = Literal["neighbours", "first"]
@@ -47,7 +47,7 @@ class Trajectory:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: SeparableDecoder,
         coefficients: Callable[[float], Tensor],
         scans: Sequence[SeenScan],
         unit: str,
@@ -314,7 +314,9 @@ class Trajectory:
 
     @property
     def _stride(self) -> Triple:
-        return carrier_stride(self.grid)
+        """Every second voxel, but every one along thick slices."""
+        x, y, z = (2 if h < 1.5 * min(self.grid.spacing) else 1 for h in self.grid.spacing)
+        return x, y, z
 
     def _near_inverse(self, index: Tensor, t: float) -> Tensor:
         """phi_t^-1 of voxel indices of the reference, read between the places where it is known."""

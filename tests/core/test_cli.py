@@ -186,7 +186,9 @@ def test_ctrl_c_stops_the_fit_and_keeps_what_there_is(cine: Path, tmp_path: Path
     assert running.stderr is not None
     text = ""
     while "similarity" not in text:  # the progress bar names the losses once the fit runs
-        text += running.stderr.read(1)
+        letter = running.stderr.read(1)
+        assert letter, f"the fit ended by itself:\n{text}"
+        text += letter
     time.sleep(0.2)
     running.send_signal(signal.SIGINT)
     assert running.wait(timeout=60) == 130

@@ -52,7 +52,8 @@ def _shares(n: int, width: int, padded: bool) -> Floats:
     if padded:
         return np.full(n, 1 / width)
     index, radius = np.arange(n), width // 2
-    return 1 / (np.minimum(index + radius + 1, n) - np.maximum(index - radius, 0))
+    shares: Floats = 1 / (np.minimum(index + radius + 1, n) - np.maximum(index - radius, 0))
+    return shares
 
 
 @compiled

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from noder.decoder import Decoder
+from noder.decoder import SeparableDecoder
 from noder.grid import Grid
 from noder.methods.curve import Curve
 from noder.methods.geodesic import GeodesicFit, GeodesicSettings, PiecewiseFit, PiecewiseSettings
@@ -23,8 +23,11 @@ Settings = NoderSettings | PublishedSettings | GeodesicSettings | PiecewiseSetti
 class Fit(Protocol):
     """An optimisation under way. Made of a problem, the method's settings and a seed."""
 
-    decoder: Decoder
     total: int
+
+    @property
+    def decoder(self) -> SeparableDecoder:
+        """What makes a field of coefficients."""
 
     def costs(self) -> list[float]:
         """The cost of every iteration beside the others; tells how much of a fit is left."""
@@ -35,12 +38,20 @@ class Fit(Protocol):
     def curve(self) -> Curve:
         """The map as it is now, detached, on the CPU."""
 
+    def state(self) -> dict[str, Tensor | int | float]:
+        """All that a run needs to go on after the last step, bit for bit on the CPU."""
+
+    def load_state(self, state: dict[str, Tensor | int | float]) -> None:
+        """Go on from what `state` gave in a fit of the same problem and settings."""
+
     @staticmethod
-    def restore(grid: Grid, settings: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> tuple[Decoder, Curve]:
+    def restore(
+        grid: Grid, settings: Any, tensors: dict[str, Tensor], facts: dict[str, Any]
+    ) -> tuple[SeparableDecoder, Curve]:
         """Decoder and curve of a saved fit. Raises RuntimeError or KeyError where they do not belong together."""
 
 
-_QUICK = {"coarse_iterations": 40, "middle_iterations": 60, "fine_iterations": 0}
+_QUICK: dict[str, Any] = {"coarse_iterations": 40, "middle_iterations": 60, "fine_iterations": 0}
 
 PRESETS: dict[str, dict[str, Settings]] = {
     "noder": {

@@ -62,6 +62,8 @@ class NoderFit:
         self.decoder = decoder_of(problem.grid, settings)
         device = problem.mask.device
         self.latent = make_latent(settings.latent, self.decoder.shape, seed).to(device)
+        self._optimiser = torch.optim.Adam(self.latent.parameters(), lr=settings.learning_rate)
+        self.step = 0
         self._taus = torch.tensor(problem.taus[1:], dtype=torch.float32, device=device)
         self._nodes = torch.linspace(0, 1, PIECES * self.steps + 1, device=device)
         self._flow: FlowMaps | None = None
@@ -73,18 +75,38 @@ class NoderFit:
         return [self._cost(factors) for factors, count in self._stages for _ in range(count)]
 
     def run(self) -> Generator[Iteration, None, None]:
-        """Yields after every step of Adam."""
-        optimiser = torch.optim.Adam(self.latent.parameters(), lr=self.settings.learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        """From `step` on; yields after every step of Adam."""
+        end = 0
         for factors, count in self._stages:
-            level = Level(self.problem, self.decoder, factors, self.settings)
-            self._flow = self._flow_maps(level) if self.settings.map == "flow" else None
-            for _ in range(count):
-                optimiser.zero_grad(set_to_none=True)
-                losses = self._backward(level)
-                optimiser.step()
-                schedule.step()
-                yield Iteration(level.name, self._cost(factors), losses)
+            end += count
+            if self.step < end:
+                level = Level(self.problem, self.decoder, factors, self.settings)
+                self._flow = self._flow_maps(level) if self.settings.map == "flow" else None
+                while self.step < end:
+                    losses = self._descend(level)
+                    yield Iteration(level.name, self._cost(factors), losses)
+
+    def state(self) -> dict[str, Tensor | int | float]:
+        """All that a run needs to go on after the last step, bit for bit."""
+        kept: dict[str, Tensor | int | float] = {"step": self.step}
+        kept |= {f"latent.{name}": value.clone() for name, value in self.latent.state_dict().items()}
+        for k, moments in self._optimiser.state_dict()["state"].items():
+            kept |= {f"adam.{k}.{name}": value.clone() for name, value in moments.items()}
+        return kept
+
+    def load_state(self, state: dict[str, Tensor | int | float]) -> None:
+        """Go on from what `state` gave in a fit of the same problem and settings."""
+        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        self.latent.load_state_dict(
+            {name.removeprefix("latent."): value for name, value in tensors.items() if name.startswith("latent.")}
+        )
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("adam."):
+                _, k, moment = name.split(".")
+                moments.setdefault(int(k), {})[moment] = value
+        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self.step = int(state["step"])
 
     def curve(self) -> LatentCurve:
         """The trajectory as it is now."""
@@ -99,6 +121,15 @@ class NoderFit:
         latent = make_latent(settings.latent, decoder.shape, seed=0)
         latent.load_state_dict(tensors)
         return decoder, LatentCurve(latent, facts["steps"], settings.solver, settings.map)
+
+    def _descend(self, level: Level) -> dict[str, float]:
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * self._rate(self.step)
+        self._optimiser.zero_grad(set_to_none=True)
+        losses = self._backward(level)
+        self._optimiser.step()
+        self.step += 1
+        return losses
 
     def _backward(self, level: Level) -> dict[str, float]:
         """Gradients of all losses; one scan at a time, so that memory does not grow with their number."""

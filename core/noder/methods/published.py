@@ -73,11 +73,11 @@ class PublishedSettings:
         default=1.0, metadata={"label": "Time from first to last scan", "unit": "", "range": (0.001, 1000.0),
                                "help": "As the network sees it; the published code counts years"})  # fmt: skip
     gradients: str = field(
-        default="backprop", metadata={"label": "Gradients", "unit": "", "choices": GRADIENTS,
+        default="backprop", metadata={"label": "Gradients", "unit": "", "range": GRADIENTS,
                                       "help": "Back-propagation is exact; with checkpoints it takes less memory and "
                                               "more time; the adjoint method is the published one"})  # fmt: skip
     precision: str = field(
-        default="single", metadata={"label": "Precision", "unit": "", "choices": tuple(PRECISIONS),
+        default="single", metadata={"label": "Precision", "unit": "", "range": tuple(PRECISIONS),
                                     "help": "Of the network; single is the published one. Its rounding can open or "
                                             "close a unit, and later epochs then differ"})  # fmt: skip
 

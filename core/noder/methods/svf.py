@@ -20,17 +20,13 @@ from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from noder.decoder import Decoder, Matrices, apply_separable, as_tensor
+from noder.flow import halved_grid
 from noder.grid import Grid, Triple, sample_at_index
 from noder.methods.problem import Iteration, Level, Problem, pyramid
 from noder.methods.settings import FieldSettings
 
 _FIRST_STEP = 1.0
 """The first step is shorter than this, in voxels: with the midpoint rule shorter ones gain nothing (measured)."""
-
-_BOX_IN_VOXELS = 5
-"""An exponential may be carried on half the voxels where the decoder's box spans that many of those."""
-
-_FEWEST_TO_HALVE = 8
 
 
 def squarings_for(velocity: Tensor) -> int:
@@ -72,7 +68,7 @@ class Exponential:
 
     def __init__(self, decoder: Decoder, grid: Grid | None = None, *, halved: bool = False) -> None:
         self.grid = grid or decoder.grid
-        self.carrier = _halved(self.grid, decoder) if halved else self.grid
+        self.carrier = halved_grid(self.grid, decoder) if halved else self.grid
         self._matrices = decoder.matrices(self.carrier)
         self._finer = _spline_matrices(self.carrier.shape, self.grid.shape) if self.carrier is not self.grid else None
         self._to_voxels = as_tensor(self.carrier.inverse_affine[:3, :3] * min(decoder.grid.spacing))
@@ -192,17 +188,6 @@ def stages_of(grid: Grid, settings: SvfSettings) -> list[tuple[Triple, int]]:
 def costs_of(grid: Grid, settings: SvfSettings) -> list[float]:
     """What each iteration of one pair costs, in voxels to work on."""
     return [float(grid.coarsen(factors).n_voxels) for factors, count in stages_of(grid, settings) for _ in range(count)]
-
-
-def _halved(grid: Grid, decoder: Decoder) -> Grid:
-    """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place."""
-    affine, shape = grid.affine.copy(), list(grid.shape)
-    for axis, n in enumerate(grid.shape):
-        box = decoder.width[axis] * decoder.grid.spacing[axis]
-        if n >= _FEWEST_TO_HALVE and box >= 0.99 * _BOX_IN_VOXELS * 2 * grid.spacing[axis]:
-            shape[axis] = n // 2 + 1
-            affine[:3, axis] *= (n - 1) / (n // 2)
-    return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
 
 
 def _spline_matrices(coarse: Triple, fine: Triple) -> Matrices:
