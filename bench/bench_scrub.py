@@ -51,7 +51,7 @@ def egg_series(shape: tuple[int, int, int], n: int = 3) -> ImageSeries:
 
 def quick_fit(series: ImageSeries) -> FitResult:
     """A real map, not a good one: what it costs to evaluate does not depend on that."""
-    settings = replace(PRESETS["fast"], coarse_iterations=3, middle_iterations=0, fine_iterations=0)
+    settings = replace(PRESETS["noder"]["fast"], coarse_iterations=3, middle_iterations=0, fine_iterations=0)
     return fit(series, FitConfig(settings=settings))
 
 

@@ -121,6 +121,14 @@ def apply_separable(matrices: Matrices, coefficients: Tensor) -> Tensor:
     return (y @ out) @ z.T
 
 
+def apply_transposed(matrices: Matrices, field: Tensor) -> Tensor:
+    """(C,I,J,K) -> (C,a,b,c): the transpose of `apply_separable`, which takes a gradient back to the coefficients."""
+    x, y, z = matrices
+    n, i = field.shape[:2]
+    out = y.T @ (field @ z)
+    return (x.T @ out.reshape(n, i, -1)).reshape(n, x.shape[1], *out.shape[2:])
+
+
 def aligned_axes(reference: Grid, grid: Grid) -> list[NDArray[np.float64]] | None:
     """Voxel coordinates in `reference` of the planes of `grid` along each axis; None where they are not parallel."""
     matrix = reference.inverse_affine @ grid.affine

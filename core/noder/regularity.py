@@ -65,6 +65,21 @@ class Boundary:
         return QuadraticForm(terms)
 
 
+@dataclass(frozen=True)
+class Magnitude:
+    """Mean squared displacement over all voxels, mm^2."""
+
+    def __call__(self, u: Tensor, grid: Grid) -> Tensor:
+        """Mean of |u|^2."""
+        return _mean(u**2) * 3
+
+    @staticmethod
+    def form(matrices: Matrices, grid: Grid, unit_mm: float = 1.0) -> QuadraticForm:
+        """The same as a function of the coefficients, in units of `unit_mm`; `matrices` are W's on `grid`."""
+        x, y, z = (_gram(m) / len(m) for m in matrices)
+        return QuadraticForm([(x * unit_mm**2, y, z)])
+
+
 @dataclass(frozen=True, eq=False)
 class QuadraticForm:
     """sum over terms of c . (X x Y x Z) c, for coefficients c (3,a,b,c); matrices (n,n) in float64, one an axis."""
@@ -73,8 +88,13 @@ class QuadraticForm:
 
     def __call__(self, c: Tensor) -> Tensor:
         """In float64 inside: tiny products differ by thread in float32."""
+        return self.with_gradient(c)[0]
+
+    def with_gradient(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The value and its gradient in c."""
         exact = c.double()
-        return _total(stable_sum(exact * apply_separable(term, exact)) for term in self.terms).to(c.dtype)
+        half = torch.stack([apply_separable(term, exact) for term in self.terms]).sum(0)
+        return stable_sum(exact * half).to(c.dtype), (2 * half).to(c.dtype)
 
     def to(self, device: torch.device) -> QuadraticForm:
         """The same on another device."""
@@ -102,14 +122,28 @@ class Folding:
             to_voxel @ ((_take(flat, other) - at_corner) * sign) for other, sign in zip(across, signs, strict=True)
         ]
         short = self.least - determinant(columns)
-        return stable_sum(short * short) / (8 * math.prod(n - 1 for n in u.shape[1:]))
+        return stable_sum(short * short) / self.count(u)
 
     def in_voxels(self, u: Tensor) -> Tensor:
         """The same for u in voxels of its own grid (float32); compiled on the CPU."""
         if not kernels.usable(u):
             return self(u, Grid(cast(Triple, tuple(u.shape[1:])), np.eye(4)))
         short: Tensor = _Shortfall.apply(u, self.least)  # type: ignore[no-untyped-call]
-        return short / (8 * math.prod(n - 1 for n in u.shape[1:]))
+        return short / self.count(u)
+
+    def add_gradient(self, u: Tensor, gradient: Tensor, scale: float) -> float:
+        """Sum (not mean) of the squared shortfalls of u in voxels; `scale` times its gradient is added in place."""
+        if kernels.usable(u, gradient):
+            return kernels.shortfall(u.numpy(), self.least, gradient.numpy(), scale)[0]
+        u = u.clone().requires_grad_()
+        total = self.in_voxels(u) * self.count(u)
+        gradient += scale * torch.autograd.grad(total, u)[0]
+        return float(total.detach())
+
+    @staticmethod
+    def count(u: Tensor) -> int:
+        """Corners of all cells of a field (3,I,J,K)."""
+        return 8 * math.prod(n - 1 for n in u.shape[1:])
 
     def _short(self, v: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Flat voxel index of every corner that falls short, of its neighbour in the cell along each axis, and +-1."""

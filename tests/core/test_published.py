@@ -1,6 +1,5 @@
 """The published mathematics on coefficients equals the plain full-grid oracle, and the oracle equals arithmetic."""
 
-import dataclasses
 import importlib.util
 import math
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from noder.decoder import apply_separable
 from noder.errors import UsageError
 from noder.grid import Grid
 from noder.methods.problem import Problem
-from noder.methods.published import PaddedNCC, PublishedCurve, PublishedDecoder, PublishedFit, PublishedSettings
+from noder.methods.published import PublishedCurve, PublishedDecoder, PublishedFit, PublishedSettings
+from noder.similarity import LocalNCC
 from noder.trajectory import SeenScan, Trajectory
 
 
@@ -149,11 +149,12 @@ def test_both_paths_of_the_correlation_agree_also_in_flat_background(monkeypatch
     generator = torch.Generator().manual_seed(2)
     fixed, moved = torch.rand(2, 1, 26, 24, 22, generator=generator)
     fixed[:, :12], moved[:, :12] = 0, 1e-4 * moved[:, :12]
-    ncc, found = PaddedNCC(9), []
+    ncc, found = LocalNCC((9, 9, 9), floor=0.0, epsilon=1e-5 / 9**6, padded=True), []
+    weight = torch.full(fixed.shape[1:], 1 / fixed.numel())
     for enabled in (True, False):
         monkeypatch.setattr(kernels, "ENABLED", enabled)
         leaf = moved.clone().requires_grad_()
-        loss = ncc(ncc.prepare(fixed), leaf)
+        loss = ncc(ncc.prepare(fixed), leaf, weight)
         loss.backward()
         found.append((float(loss.detach()), leaf.grad))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
@@ -313,16 +314,3 @@ def test_odd_settings_are_refused_in_a_sentence() -> None:
     ):
         with pytest.raises(UsageError, match=words):
             ORACLE.preset(images, TIMES, **wrong)
-
-
-def test_every_setting_has_a_label_a_unit_help_and_what_it_may_be() -> None:
-    for setting in dataclasses.fields(PublishedSettings):
-        data = setting.metadata
-        assert data["label"]
-        assert data["help"]
-        assert "unit" in data
-        if "choices" in data:
-            assert setting.default in data["choices"]
-        else:
-            low, high = data["range"]
-            assert low <= setting.default <= high

@@ -28,22 +28,26 @@ def correlate(
     floor: float,
     epsilon: float = 0.0,
     padded: bool = False,
+    maps: Floats | None = None,
+    chain: Floats | None = None,
 ) -> tuple[float, Floats]:
     """sum(weight * (1 - cc)) and its gradient in `moved`; all volumes (I,J,K).
 
     cc = cross^2 / (variance_f * (variance_m + floor) + epsilon) on window means; `mean` and `variance` are those of
-    `fixed`, with its floor. Windows are cut at the border, or filled with zeros if `padded`.
+    `fixed`, with its floor. Windows are cut at the border, or filled with zeros if `padded`. `maps` (3,I,J,K) is room
+    to work in; `chain` (3,I,J,K) is multiplied by the gradient, in place.
     """
     radius = [width // 2 for width in window]
     x, y, z = (_shares(n, w, padded) for n, w in zip(moved.shape, window, strict=True))
-    maps = np.empty((3, *moved.shape), np.float32)
+    maps = np.empty((3, *moved.shape), np.float32) if maps is None else maps
+    chain = np.empty((0, *moved.shape), np.float32) if chain is None else chain
     sums, gradient = np.empty(moved.shape[1]), np.empty_like(moved)
     deal(len(moved), lambda a, b: _window_products(fixed, moved, maps, radius[1], radius[2], a, b))
     deal(
         moved.shape[1],
         lambda a, b: _correlate(maps, mean, variance, weight, (x, y, z), radius[0], floor, epsilon, sums, a, b),
     )
-    deal(len(moved), lambda a, b: _collect(fixed, moved, maps, gradient, radius[1], radius[2], a, b))
+    deal(len(moved), lambda a, b: _collect(fixed, moved, maps, gradient, chain, radius[1], radius[2], a, b))
     return float(sums.sum()), gradient
 
 
@@ -164,7 +168,7 @@ def _slide(acc, block, i, radius):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _collect(fixed, moved, maps, gradient, radius_y, radius_z, start, stop):  # type: ignore[no-untyped-def]
+def _collect(fixed, moved, maps, gradient, chain, radius_y, radius_z, start, stop):  # type: ignore[no-untyped-def]
     """Finish the coefficients' window along y and z: the gradient of the weighted 1 - cc in the moved image."""
     _, nj, nk = moved.shape
     width = nk + 2 * radius_z + 1
@@ -180,3 +184,6 @@ def _collect(fixed, moved, maps, gradient, radius_y, radius_z, start, stop):  # 
                 for k in range(nk):
                     g = row[2, 0, 0, k] - fixed[i, j, k] * row[0, 0, 0, k] - moved[i, j, k] * row[1, 0, 0, k]
                     gradient[i, j, k] = g if abs(g) > _TINY else np.float32(0)
+                for m in range(len(chain)):
+                    for k in range(nk):
+                        chain[m, i, j, k] *= gradient[i, j, k]

@@ -12,24 +12,28 @@ from noder.kernels.deal import compiled, deal
 Floats = NDArray[Any]
 
 
-def shortfall(u: Floats, least: float) -> tuple[float, Floats]:
-    """Sum over cells and corners of max(0, least - det)^2, u (3,I,J,K) in voxels, and its gradient in u."""
+def shortfall(u: Floats, least: float, gradient: Floats | None = None, scale: float = 1.0) -> tuple[float, Floats]:
+    """Sum over cells and corners of max(0, least - det)^2, u (3,I,J,K) in voxels, and its gradient in u.
+
+    The gradient, times `scale`, is added to `gradient` where that is given.
+    """
     cells = u.shape[1] - 1
-    gradient, sums = np.zeros_like(u), np.zeros(cells)
+    gradient = np.zeros_like(u) if gradient is None else gradient
+    sums = np.zeros(cells)
     for parity in (0, 1):  # neighbouring planes of cells share voxels: never two of them at a time
         deal(
             (cells - parity + 1) // 2,
-            lambda a, b, parity=parity: _short_corners(u, least, gradient, sums, parity, a, b),  # type: ignore[misc]
+            lambda a, b, parity=parity: _short_corners(u, least, gradient, 2 * scale, sums, parity, a, b),  # type: ignore[misc]
         )
-    gradient *= 2
     return float(sums.sum()), gradient
 
 
 @compiled
-def _short_corners(u, least, gradient, sums, parity, start, stop):  # type: ignore[no-untyped-def]
+def _short_corners(u, least, gradient, scale, sums, parity, start, stop):  # type: ignore[no-untyped-def]
     """Squared shortfalls of the determinant at the corners of the cells of planes 2p + parity; a sum a plane.
 
-    The gradient of half the squared shortfall is added to `gradient`; planes of one parity touch different voxels.
+    `scale` times the gradient of half the squared shortfall is added to `gradient`. Planes of one parity touch
+    different voxels.
     """
     _, _, nj, nk = u.shape
     # the eigenvalues of I + D lie within s, the largest row sum of |D|, around 1: det >= (1 - s)^3 frees most cells
@@ -42,7 +46,7 @@ def _short_corners(u, least, gradient, sums, parity, start, stop):  # type: igno
             _largest_row_sums(u, i, j, bound)
             for k in range(nk - 1):
                 if bound[k] > free:
-                    total += _cell(u, least, gradient, i, j, k)
+                    total += _cell(u, least, gradient, scale, i, j, k)
         sums[i] = total
 
 
@@ -69,7 +73,7 @@ def _largest_row_sums(u, i, j, bound):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _cell(u, least, gradient, i, j, k):  # type: ignore[no-untyped-def]
+def _cell(u, least, gradient, scale, i, j, k):  # type: ignore[no-untyped-def]
     total = 0.0
     d = np.empty((3, 3), np.float64)
     for corner in range(8):
@@ -89,6 +93,7 @@ def _cell(u, least, gradient, i, j, k):  # type: ignore[no-untyped-def]
         if short <= 0:
             continue
         total += short * short
+        pull = -scale * short
         cofactor = (
             (c00, c01, c02),
             (
@@ -103,7 +108,7 @@ def _cell(u, least, gradient, i, j, k):  # type: ignore[no-untyped-def]
             ),
         )
         for a in range(3):
-            gx, gy, gz = -short * cofactor[a][0] * sx, -short * cofactor[a][1] * sy, -short * cofactor[a][2] * sz
+            gx, gy, gz = pull * cofactor[a][0] * sx, pull * cofactor[a][1] * sy, pull * cofactor[a][2] * sz
             gradient[a, ci + sx, cj, ck] += gx
             gradient[a, ci, cj + sy, ck] += gy
             gradient[a, ci, cj, ck + sz] += gz

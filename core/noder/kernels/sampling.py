@@ -37,9 +37,13 @@ def splat(gradient: Floats, index: Floats, shape: tuple[int, int, int]) -> Float
     return out
 
 
-def warp(moving: Floats, u: Floats) -> tuple[Floats, Floats]:
-    """`moving` (I,J,K) at x + u(x), u (3,i,j,k) in voxels, and its slope along u (3,i,j,k)."""
-    value, slope = np.empty(u.shape[1:], np.float32), np.empty(u.shape, np.float32)
+def warp(moving: Floats, u: Floats, value: Floats | None = None, slope: Floats | None = None) -> tuple[Floats, Floats]:
+    """`moving` (I,J,K) at x + u(x), u (3,i,j,k) in voxels, and its slope along u (3,i,j,k).
+
+    Into `value` and `slope` where they are given.
+    """
+    value = np.empty(u.shape[1:], np.float32) if value is None else value
+    slope = np.empty(u.shape, np.float32) if slope is None else slope
     deal(u.shape[1], lambda a, b: _warp(moving, u, value, slope, a, b))
     return value, slope
 

@@ -9,7 +9,7 @@ field is needed only where the loss reads it.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,14 @@ from torch import Tensor
 
 from noder.decoder import Decoder
 from noder.grid import Grid, Triple
+from noder.methods.autoencoder import SHIPPED
 from noder.methods.flow_maps import FlowMaps
 from noder.methods.latent import LATENTS, make_latent
-from noder.methods.ode import GRADIENTS, PIECES, SOLVERS, LatentCurve, hermite, integrate
-from noder.methods.problem import Iteration, Level, Problem, pyramid
+from noder.methods.ode import GRADIENTS, PIECES, SOLVERS, LatentCurve, hermite, integrate, second_derivatives
+from noder.methods.problem import Iteration, Level, Problem, added, pyramid
 from noder.methods.settings import FieldSettings, decoder_of
 from noder.methods.svf import Exponential
+from noder.regularity import Magnitude
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,12 @@ class NoderSettings(FieldSettings):
                                                   "position: a true flow, with an exact inverse"})  # fmt: skip
     latent: str = field(
         default="grid", metadata={"label": "Latent space", "unit": "", "range": tuple(LATENTS),
-                                  "help": "What the ODE moves: control points, or a few dozen numbers"})  # fmt: skip
+                                  "help": "What the ODE moves: control points, a few dozen numbers, or the latent "
+                                          "grid of a pre-trained auto-encoder"})  # fmt: skip
+    weights: str = field(
+        default=SHIPPED, metadata={"label": "Auto-encoder weights", "unit": "", "range": (SHIPPED,), "or_file": True,
+                                   "help": "Of the latent space autoencoder: those that come with the program, or a "
+                                           "file of noder pretrain"})  # fmt: skip
     solver: str = field(
         default="rk4", metadata={"label": "Solver", "unit": "", "range": SOLVERS,
                                  "help": "How the ODE is integrated"})  # fmt: skip
@@ -47,6 +54,10 @@ class NoderSettings(FieldSettings):
         default="backprop", metadata={"label": "Gradients", "unit": "", "range": GRADIENTS,
                                       "help": "Through the solver's steps (exact), the same with less memory, or by "
                                               "the adjoint method"})  # fmt: skip
+    acceleration: float = field(
+        default=0.0, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
+                               "help": "Weight of the mean squared second derivative in time, mm per span squared: "
+                                       "a large one makes the course linear"})  # fmt: skip
 
 
 _COST_OF_ODE = 100_000
@@ -61,12 +72,15 @@ class NoderFit:
         self.steps = max(settings.time_steps, len(problem.images) - 1)
         self.decoder = decoder_of(problem.grid, settings)
         device = problem.mask.device
-        self.latent = make_latent(settings.latent, self.decoder.shape, seed).to(device)
-        self._optimiser = torch.optim.Adam(self.latent.parameters(), lr=settings.learning_rate)
+        self.latent = make_latent(settings.latent, self.decoder, seed)
+        self.latent.adopt(settings.weights)
+        self.latent.to(device)
+        self._optimiser = torch.optim.Adam(self.latent.groups(), lr=settings.learning_rate)
         self.step = 0
         self._taus = torch.tensor(problem.taus[1:], dtype=torch.float32, device=device)
         self._nodes = torch.linspace(0, 1, PIECES * self.steps + 1, device=device)
         self._flow: FlowMaps | None = None
+        self._size = Magnitude.form(self.decoder.matrices(), problem.grid, problem.voxel_mm).to(device)
         self._stages = pyramid(problem.grid, settings.iterations)
         self.total = sum(count for _, count in self._stages)
 
@@ -118,13 +132,13 @@ class NoderFit:
     ) -> tuple[Decoder, LatentCurve]:
         """Decoder and curve of a saved fit. Raises RuntimeError or KeyError where they do not belong together."""
         decoder = decoder_of(grid, settings)
-        latent = make_latent(settings.latent, decoder.shape, seed=0)
+        latent = make_latent(settings.latent, decoder, seed=0)
         latent.load_state_dict(tensors)
         return decoder, LatentCurve(latent, facts["steps"], settings.solver, settings.map)
 
     def _descend(self, level: Level) -> dict[str, float]:
         for group in self._optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * self._rate(self.step)
+            group["lr"] = self.settings.learning_rate * self._rate(self.step) * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
         losses = self._backward(level)
         self._optimiser.step()
@@ -135,17 +149,35 @@ class NoderFit:
         """Gradients of all losses; one scan at a time, so that memory does not grow with their number."""
         states, rates = integrate(self.latent, self.steps, self.settings.solver, self.settings.gradients)
         at_scans = self.latent.coefficients(hermite(states, rates, self._taus))
-        leaf = at_scans.detach().requires_grad_()
+        c = at_scans.detach()
+        bends, bend_gradients, bend_losses = self._acceleration(states, rates)
         if self._flow is None:
-            totals = _added(level.losses(c, k + 1) for k, c in enumerate(leaf))
-            at_scans.backward(leaf.grad)
-            return totals
+            found = [level.displacement_losses(c[k], k + 1) for k in range(len(c))]
+            gradient = torch.stack([gradient for _, gradient in found])
+            torch.autograd.backward([at_scans, *bends], [gradient, *bend_gradients])
+            return added([*(losses for losses, _ in found), bend_losses])
         maps = self._flow(self.latent.coefficients(hermite(states, rates, self._nodes)))
-        totals = _added(level.regularity_losses(c) for c in leaf)
-        fields = [u.detach().requires_grad_() for u in maps]
-        totals |= _added(level.data_losses(u, k + 1) for k, u in enumerate(fields))
-        torch.autograd.backward([at_scans, *maps], [leaf.grad, *(u.grad for u in fields)])
-        return totals
+        regular = [level.regularity(each) for each in c]
+        # cloned: a level's gradient stands until its next call
+        matched = [
+            (losses, gradient.clone()) for losses, gradient in (level.match(u, k + 1) for k, u in enumerate(maps))
+        ]
+        gradients = [torch.stack([gradient for _, gradient in regular]), *(gradient for _, gradient in matched)]
+        torch.autograd.backward([at_scans, *maps, *bends], [*gradients, *bend_gradients])
+        return added([*(losses for losses, _ in (*matched, *regular)), bend_losses])
+
+    def _acceleration(self, states: Tensor, rates: Tensor) -> tuple[list[Tensor], list[Tensor], dict[str, float]]:
+        """Weighted mean over span and voxels of |d^2/dt^2 W c|^2, in mm and spans; nothing without a weight.
+
+        The coefficients that it is taken of, its gradient in them, and its value. Exact for the cubic Hermite.
+        """
+        if self.settings.acceleration == 0:
+            return [], [], {}
+        start, end = second_derivatives(states, rates)
+        bends = self.latent.coefficients(torch.cat([start, end, start + end])).flatten(0, 1)
+        scale = self.settings.acceleration / (6 * self.steps)
+        value, gradient = self._size(bends.detach())
+        return [bends], [scale * gradient], {"acceleration": scale * float(value)}
 
     def _flow_maps(self, level: Level) -> FlowMaps:
         exponential = Exponential(self.decoder, level.grid, halved=True).to(self._taus.device)
@@ -157,13 +189,3 @@ class NoderFit:
 
     def _cost(self, factors: Triple) -> float:
         return float(self.problem.grid.coarsen(factors).n_voxels * (len(self.problem.images) - 1) + _COST_OF_ODE)
-
-
-def _added(each: Iterable[dict[str, Tensor]]) -> dict[str, float]:
-    """Back-propagate the losses of one scan after the other; their sums by name."""
-    totals: dict[str, float] = {}
-    for losses in each:
-        torch.stack(list(losses.values())).sum().backward()
-        for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + float(value.detach())
-    return totals

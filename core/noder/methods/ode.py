@@ -71,6 +71,16 @@ def hermite(states: Tensor, rates: Tensor, taus: Tensor) -> Tensor:
     return z + bend / steps
 
 
+def second_derivatives(states: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    """Second derivatives of `hermite` per span squared, (steps,r) at the start and at the end of each step.
+
+    They are linear in between, so that the mean square over a step is (a^2 + a b + b^2) / 3.
+    """
+    steps = len(states) - 1
+    rise, a, b = 6 * steps * states.diff(dim=0), rates[:-1], rates[1:]
+    return steps * (rise - 4 * a - 2 * b), steps * (2 * a + 4 * b - rise)
+
+
 class LatentCurve:
     """tau -> c (3,a,b,c) for any time in spans; the ODE goes on beyond the span in whole steps of the same length.
 

@@ -28,19 +28,16 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 from torchdiffeq import odeint, odeint_adjoint
 
-from noder import kernels
-from noder.decoder import Matrices, aligned_axes, apply_separable, as_tensor
+from noder.decoder import Matrices, aligned_axes, apply_separable, apply_transposed, as_tensor
 from noder.errors import UsageError
-from noder.fields import warp_voxels
 from noder.grid import Grid, Triple
 from noder.methods.curve import Kind
-from noder.methods.problem import Iteration, Problem
+from noder.methods.problem import Iteration, Matching, Problem, added
 from noder.regularity import Boundary, Smoothness
-from noder.similarity import stable_sum
+from noder.similarity import LocalNCC
 
 GRADIENTS = ("backprop", "checkpoint", "adjoint")
 PRECISIONS = {"single": torch.float32, "double": torch.float64}
@@ -263,20 +260,24 @@ class PublishedFit:
         self.total, self.epoch = settings.epochs, 0
         images = [unit_range(image) for image in problem.images]
         # one voxel of zeros around: sampling that goes on at the border then sees zeros outside
-        self._moving = F.pad(images[0], (1,) * 6)
-        self._similarity = PaddedNCC(settings.window)
-        self._fixed = [self._similarity.prepare(image) for image in images[1:]]
+        window = (settings.window,) * 3
+        ncc = LocalNCC(window, floor=0.0, epsilon=_EPSILON / settings.window**6, padded=True)
+        self._share = 1 / (len(images) - 1)
+        weight = torch.full_like(images[0][0], self._share / images[0].numel())
+        self._matching = Matching(F.pad(images[0], (1,) * 6), images[1:], ncc, weight, offset=1.0)
         x, y, z = (self.decoder.exact(axis).to(device) for axis in range(3))
         self._matrices = (x.float(), y.float(), z.float())
         voxels = Grid(problem.grid.shape, np.eye(4))
         # published: the mean is over the components too, and over one pair of faces at a time
-        self._smoothness, self._boundary = Smoothness.form((x, y, z), voxels), Boundary.form((x, y, z), voxels)
-        self._weights = settings.smoothness / 3, settings.boundary * 6
+        self._penalties = {
+            "smoothness": (settings.smoothness / 3, Smoothness.form((x, y, z), voxels)),
+            "boundary": (settings.boundary * 6, Boundary.form((x, y, z), voxels)),
+        }
         self._to_voxels = torch.as_tensor(_half_sizes(problem.grid), device=device).reshape(3, 1, 1, 1)
 
     def costs(self) -> list[float]:
         """Every epoch costs the same: the voxels that it looks at."""
-        return [float(self.problem.grid.n_voxels * len(self._fixed))] * self.total
+        return [float(self.problem.grid.n_voxels * (len(self.problem.images) - 1))] * self.total
 
     def run(self) -> Generator[Iteration, None, None]:
         """The epochs that are left; yields after every step of Adam."""
@@ -295,15 +296,12 @@ class PublishedFit:
         times = [tau * self.settings.span for tau in self.problem.taus]
         states = integrate(self.network, times, self.settings.gradients)
         gradients = torch.zeros_like(states)
-        totals: dict[str, float] = {}
-        for k, fixed in enumerate(self._fixed, start=1):
-            c = states[k].detach().requires_grad_()
-            losses = self._losses(c, fixed)
-            torch.stack(list(losses.values())).sum().backward()
-            gradients[k] = cast(Tensor, c.grad)
-            totals = {name: totals.get(name, 0.0) + float(value.detach()) for name, value in losses.items()}
+        found = []
+        for k in range(1, len(states)):
+            losses, gradients[k] = self._losses(states[k].detach(), k)
+            found.append(losses)
         states.backward(gradients)
-        return totals
+        return added(found)
 
     def curve(self) -> PublishedCurve:
         """The trajectory of the network as it is."""
@@ -337,69 +335,17 @@ class PublishedFit:
             moments.setdefault(int(k), {})[key] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
-    def _losses(self, c: Tensor, fixed: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """What the scan `fixed` adds to the weighted losses, in float64, at the coefficients c of the state."""
-        c = c * self._to_voxels
-        moved = warp_voxels(self._moving, apply_separable(self._matrices, c.float()).add_(1))
-        share = 1 / len(self._fixed)
-        return {
-            "similarity": share * self._similarity(fixed, moved),
-            "smoothness": share * self._weights[0] * self._smoothness(c),
-            "boundary": share * self._weights[1] * self._boundary(c),
-        }
-
-
-@dataclass(frozen=True)
-class PaddedNCC:
-    """1 - mean of the squared local correlation over the whole grid; `window` voxels wide, with zeros outside.
-
-    cc = cross^2 / (var_f var_m + 1e-5) on sums over the window, here on means over it.
-    """
-
-    window: int
-
-    def prepare(self, fixed: Tensor) -> tuple[Tensor, ...]:
-        """The fixed image (1,I,J,K), its local mean and its local variance, each (I,J,K)."""
-        f = fixed[0].double()
-        mean, square = self._means(torch.stack([f, f * f]))
-        return fixed[0], mean.float(), (square - mean * mean).clamp(min=0).float()
-
-    def __call__(self, fixed: tuple[Tensor, ...], moved: Tensor) -> Tensor:
-        """In float64; differentiable in `moved` (1,I,J,K)."""
-        epsilon = _EPSILON / self.window**6
-        if kernels.usable(moved, *fixed):
-            loss: Tensor = _Correlated.apply(moved[0], *fixed, self.window, epsilon)  # type: ignore[no-untyped-call]
-            return loss
-        f, f_mean, f_variance = (part.double() for part in fixed)
-        m = moved[0].double()
-        m_mean, square, product = self._means(torch.stack([m, m * m, f * m]))
-        variance = (square - m_mean * m_mean).clamp(min=0)
-        cross = product - f_mean * m_mean
-        return 1 - stable_sum(cross * cross / (f_variance * variance + epsilon)) / m.numel()
-
-    def _means(self, images: Tensor) -> Tensor:
-        x, y, z = (_band(n, self.window).to(images.device) / self.window for n in images.shape[1:])
-        return apply_separable((x, y, z), images)
-
-
-class _Correlated(torch.autograd.Function):
-    """The compiled correlation, with its gradient in the moved image."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, moved: Tensor, fixed: Tensor, mean: Tensor, variance: Tensor, window: int, epsilon: float
-    ) -> Tensor:
-        f, a, v, m = (tensor.detach().contiguous().numpy() for tensor in (fixed, mean, variance, moved))
-        weight = np.full(m.shape, 1 / m.size, np.float32)
-        widths = (window, window, window)
-        loss, gradient = kernels.correlate(f, a, v, m, weight, widths, 0.0, epsilon, padded=True)
-        ctx.save_for_backward(torch.from_numpy(gradient))
-        return torch.tensor(loss, dtype=torch.float64)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return ctx.saved_tensors[0] * upstream.float(), None, None, None, None, None
+    def _losses(self, c: Tensor, scan: int) -> tuple[dict[str, float], Tensor]:
+        """What a scan adds to the weighted losses at the coefficients c of the state, and the gradient in c."""
+        c = (c * self._to_voxels).double()
+        similarity, gradient = self._matching(apply_separable(self._matrices, c.float()), scan)
+        total = apply_transposed(self._matrices, gradient).double()
+        losses = {"similarity": similarity}
+        for name, (weight, form) in self._penalties.items():
+            value, slope = form.with_gradient(c)
+            losses[name] = self._share * weight * float(value)
+            total += self._share * weight * slope
+        return losses, total * self._to_voxels
 
 
 def unit_range(image: Tensor) -> Tensor:

@@ -158,13 +158,16 @@ class Registration:
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self._rate(self.step)
         self._optimiser.zero_grad(set_to_none=True)
-        losses = {**level.data_losses(exponential_of(c), 1), **level.regularity_losses(c)}
-        torch.stack(list(losses.values())).sum().backward()
+        u = exponential_of(c)
+        matched, gradient = level.match(u, 1)
+        regular, of_velocity = level.regularity(c)
+        u.backward(gradient)
+        assert c.grad is not None
+        c.grad += of_velocity
         self._optimiser.step()
         self.step += 1
-        found = {name: float(value.detach()) for name, value in losses.items()}
-        self.residual = found["similarity"]
-        return found
+        self.residual = matched["similarity"]
+        return {**matched, **regular}
 
     def _rate(self, step: int) -> float:
         """Warm up over ten steps, then a cosine down to a tenth."""

@@ -1,0 +1,96 @@
+"""The losses of a level: compiled and in plain torch, with the gradients that were written out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from engine_kit import texture
+from sample_grids import GRIDS
+
+from noder import kernels
+from noder.decoder import apply_separable, apply_transposed
+from noder.fields import DisplacementField
+from noder.grid import Grid
+from noder.methods.problem import Level, Problem
+from noder.methods.settings import FieldSettings, decoder_of
+from noder.regularity import Boundary, Folding, Smoothness
+
+SETTINGS = FieldSettings(control_spacing=4.0, smoothing=4.0, window=5, smoothness=0.3, boundary=0.02, folding=50.0)
+
+
+def problem_on(grid: Grid) -> Problem:
+    images = tuple(texture(grid, seed) / 300 for seed in (1, 2, 3))
+    mask = torch.zeros(grid.shape, dtype=torch.bool)
+    mask[2:-2, 3:-3, 2:-2] = True
+    return Problem(images, (0.0, 0.4, 1.0), mask, grid)
+
+
+@pytest.fixture(params=["oblique", "RAS"])
+def level(request: pytest.FixtureRequest) -> Level:
+    grid = GRIDS[request.param]
+    grid = grid.reoriented(grid.reorientation())
+    return Level(problem_on(grid), decoder_of(grid, SETTINGS), (1, 1, 1), SETTINGS)
+
+
+def coefficients(level: Level, size: float) -> torch.Tensor:
+    shape = decoder_of(level.grid, SETTINGS).shape
+    return size * torch.randn(3, *shape, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.mark.parametrize("size", [0.3, 3.0])
+def test_compiled_and_plain_losses_and_gradients_agree(
+    level: Level, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small without folds, and large with many."""
+    c = coefficients(level, size)
+    found = []
+    for enabled in (True, False):
+        monkeypatch.setattr(kernels, "ENABLED", enabled)
+        found.append(level.displacement_losses(c, 2))
+    (compiled, gradient), (plain, plain_gradient) = found
+    assert compiled.keys() == plain.keys() == {"similarity", "folding", "smoothness", "boundary"}
+    assert compiled == pytest.approx(plain, rel=2e-4)
+    assert float((gradient - plain_gradient).norm() / plain_gradient.norm()) < 1e-3
+
+
+def test_the_gradient_is_that_of_the_losses(level: Level) -> None:
+    """Along a random direction, by central differences."""
+    c, way = coefficients(level, 1.0), coefficients(level, 1.0).flip(1)
+    _, gradient = level.displacement_losses(c, 1)
+    ends = [sum(level.displacement_losses(c + step * way, 1)[0].values()) for step in (2e-3, -2e-3)]
+    assert float((gradient * way).sum()) == pytest.approx((ends[0] - ends[1]) / 4e-3, rel=2e-2)
+
+
+def test_the_penalties_are_those_of_the_field_in_mm(level: Level) -> None:
+    c = coefficients(level, 0.5)
+    losses, _ = level.displacement_losses(c, 1)
+    u = decoder_of(level.grid, SETTINGS).matrices()
+    field = DisplacementField(apply_separable(u, c * min(level.grid.spacing)), level.grid)
+    penalties = {"smoothness": Smoothness(), "boundary": Boundary(), "folding": Folding()}
+    for name, penalty in penalties.items():
+        expected = float(penalty(field.u.double(), level.grid)) * getattr(SETTINGS, name) / 2
+        assert losses[name] == pytest.approx(expected, rel=1e-4), name
+
+
+def test_only_what_lies_in_the_mask_is_compared() -> None:
+    grid = Grid((20, 20, 20), np.eye(4))
+    whole = problem_on(grid)
+    changed = [image.clone() for image in whole.images]
+    for image in changed:
+        image[:, :, :, 17:] = 99.0
+    settings = FieldSettings(window=3, control_spacing=4.0, smoothing=4.0)
+    still = torch.zeros(3, *grid.shape)
+    mask = whole.mask & (torch.arange(20) < 15)
+    decoder = decoder_of(grid, settings)
+    levels = [
+        Level(Problem(tuple(images), whole.taus, mask, grid), decoder, (1, 1, 1), settings)
+        for images in (whole.images, changed)
+    ]
+    assert levels[0].match(still, 1)[0] == levels[1].match(still, 1)[0]
+
+
+def test_taking_back_is_the_transpose_of_decoding(level: Level) -> None:
+    c = coefficients(level, 1.0)
+    g = torch.randn(3, *level.grid.shape, generator=torch.Generator().manual_seed(6))
+    assert float((level.displacement(c) * g).sum()) == pytest.approx(float((c * level.taken_back(g)).sum()), rel=1e-4)
+    matrices = decoder_of(level.grid, SETTINGS).matrices()
+    assert apply_transposed(matrices, g).shape == c.shape
