@@ -41,10 +41,15 @@ format: .venv/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.run | system ## run the scripts in bench/, which print tables
+# PUBLISHED: a clone of the published code; DATA: the brains of the quality tables; CACHE: where their rows are kept.
+bench: .venv/.run | system ## run the scripts in bench/, which print tables [PUBLISHED=DIR DATA=DIR CACHE=DIR]
 	@for script in bench/[!_]*.py; do \
 		[ -e "$$script" ] || { echo "There are no scripts in bench/."; break; }; \
-		echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script"; done
+		case "$$script" in \
+			*/bench_noder.py) set -- $(PUBLISHED:%=--published %) ;; \
+			*/bench_quality.py) set -- $(DATA:%=--data %) $(CACHE:%=--cache %) ;; \
+			*) set -- ;; esac; \
+		echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script" "$$@"; done
 
 bundle: .venv/.bundle | system ## freeze the program into dist/noder-viewer/ and run its demo
 	$(BIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec

@@ -90,7 +90,7 @@ def predictions(trajectory, series, raw, k, box):
         image.to_stored(trajectory.predict(t, carry=c, exact=True)[0].numpy())[box] for c in ("neighbours", "first")
     ]
     seen = [scan.index for scan in trajectory.scans]
-    blend = sum(weight * raw[seen[p]] for p, weight in trajectory.carriers(t))
+    blend = sum(weight * raw[seen[p]] for p, weight in trajectory.carriers(t, by_residual=False))
     nearest = raw[min(seen, key=lambda s: abs(series.times[s] - t))]
     return [*stored, blend, nearest, raw[0]]
 

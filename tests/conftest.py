@@ -15,7 +15,6 @@ for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_H
     os.environ[_name] = str(Path(_HOME.name, _name.lower()))
 os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name, "napari.yaml"))
 os.environ["QT_API"] = "pyside6"
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order, and room for the window's own thread
 
 # A busy machine is no failure, and what fails once fails again.

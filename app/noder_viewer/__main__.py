@@ -28,9 +28,6 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     # before anything of Qt is imported: napari, superqt and pyqtgraph each choose a binding for themselves
     os.environ["QT_API"] = "pyside6"
-    # before torch is: its idle threads otherwise spin on the cores, and a window beside a busy core stands still
-    # (a time step took 376 ms instead of 42 ms)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return _run(chosen)
 

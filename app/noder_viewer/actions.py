@@ -63,6 +63,7 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("show_both", "&Side by side", ("4",), needs="map", checkable=True),
         SEPARATOR,
         Action("toggle_jacobian", "&Jacobian (growth)", ("J",), needs="map", checkable=True),
+        Action("toggle_brightness", "&Brightness (intensity model)", ("B",), needs="map", checkable=True),
         Action("toggle_quiver", "&Quiver (motion)", ("V",), needs="map", checkable=True),
         Action("toggle_radiological", "&Radiological", ("R",), "Patient's right on the left", checkable=True),
         SEPARATOR,

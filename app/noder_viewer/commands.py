@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Callable
@@ -63,6 +62,7 @@ class Commands:
             "stop_fit": controller.fitting.stop,
             **{action: partial(controller.set_show, show) for show, action in SHOW_ACTIONS.items()},
             "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
+            "toggle_brightness": partial(self.toggle_overlay, "brightness"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
             "build_volume": controller.build_volume,
@@ -129,7 +129,7 @@ class Commands:
     def toggle_overlay(self, name: str) -> None:
         """Switch the overlay whose field of `OverlaySettings` is `name`."""
         overlays = self._session.overlays
-        self._session.overlays = dataclasses.replace(overlays, **{name: not getattr(overlays, name)})
+        self._session.overlays = overlays.switched(name, on=not getattr(overlays, name))
 
     def toggle_radiological(self) -> None:
         """Switch the side convention."""

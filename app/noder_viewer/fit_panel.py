@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from noder_viewer import theme
 from noder_viewer.curves import LossCurves
 from noder_viewer.jobs import FitChoice, FitChoices
 from noder_viewer.settings_form import SettingsForm
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from noder.fit import FitConfig
 
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU"}
+ALIGN = {"none": "No", "rigid": "Rigidly", "affine": "Affinely (takes growth out)"}
 _RESULT_HINT = "After a fit: scores of each scan, and what the scans can and cannot support."
 
 
@@ -37,6 +39,7 @@ class FitPanel(QWidget):
 
     start_requested = Signal(object)
     stop_requested = Signal()
+    choice_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,9 +56,25 @@ class FitPanel(QWidget):
         self.seed = QSpinBox()
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setToolTip("Equal seeds give equal fits on one machine")
+        self.seeds = QSpinBox()
+        self.seeds.setRange(1, 20)
+        self.seeds.setToolTip(
+            "Fits from this many seeds, one after the other: the first is shown, the report says how they differ"
+        )
+        self.seeds.valueChanged.connect(self.choice_changed)
         self.match = QCheckBox("Match brightness to the first scan")
         self.match.setToolTip("One gain and one offset for each scan, measured in the mask")
         self.match.setChecked(True)
+        self.intensity = QCheckBox("Let brightness change slowly in each place")
+        self.intensity.setToolTip("What no motion explains, such as contrast that fills; shown as a map of its own (B)")
+        self.align = QComboBox()
+        for name, text in ALIGN.items():
+            self.align.addItem(text, name)
+        self.align.setToolTip("Move every scan onto the first before the fit; a mask helps where skull and neck differ")
+        self.device.activated.connect(self.choice_changed)
+        self.estimate = QLabel()
+        self.estimate.setWordWrap(True)
+        self.set_estimate("")
         self.start = QPushButton("Start")
         self.start.setProperty("primary", True)
         self.start.clicked.connect(self.request_start)
@@ -92,6 +111,11 @@ class FitPanel(QWidget):
             self.set_config(self._config)
         self._refresh()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the choices are known."""
+        return self._choices is not None
+
     def set_preset(self, name: str) -> None:
         """Choose a preset by its name."""
         self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
@@ -108,6 +132,8 @@ class FitPanel(QWidget):
         self.set_preset(config.preset)
         self.seed.setValue(config.seed)
         self.match.setChecked(config.match_intensity)
+        self.intensity.setChecked(config.intensity)
+        self.align.setCurrentText(ALIGN[config.align])
         if config.settings is not None and config.settings != self._presets().get(config.preset):
             self.form.set_settings(config.settings)
             self._on_settings_changed()
@@ -124,6 +150,12 @@ class FitPanel(QWidget):
         if fraction is not None:
             self.bar.setValue(round(1000 * fraction))
         self.message.setText(text)
+
+    def set_estimate(self, text: str, *, fits: bool = True) -> None:
+        """What the fit will take; in the colour of a warning where it does not fit. Empty for nothing."""
+        self.estimate.setText(text)
+        self.estimate.setVisible(bool(text))
+        self.estimate.setStyleSheet(f"color: {theme.MUTED if fits else theme.WARNING};")
 
     def set_curves(self, steps: list[int], values: dict[str, list[float]]) -> None:
         """Losses by name over the steps so far."""
@@ -145,7 +177,10 @@ class FitPanel(QWidget):
             settings=None if self._choices is None else self.form.settings(),
             device=self.device.currentData() or "auto",
             seed=self.seed.value(),
+            seeds=self.seeds.value(),
             match_intensity=self.match.isChecked(),
+            intensity=self.intensity.isChecked(),
+            align=str(self.align.currentData()),
         )
 
     def request_start(self) -> None:
@@ -160,8 +195,9 @@ class FitPanel(QWidget):
     def _lay_out(self) -> None:
         self._rows = QFormLayout()
         self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._rows.addRow("Preset", self.preset)
         self._rows.addRow("Method", self.method)
+        self._rows.addRow("Preset", self.preset)
+        self._rows.addRow("Align scans", self.align)
         self._rows.addRow("Device", self.device)
         self._rows.setRowVisible(self.method, False)
         self._rows.setRowVisible(self.device, False)
@@ -173,7 +209,9 @@ class FitPanel(QWidget):
         self.more.setAutoRaise(True)
         self.more.toggled.connect(self._on_more)
         self.form.add_row("Seed", self.seed)
+        self.form.add_row("Number of seeds", self.seeds)
         self.form.add_row("", self.match)
+        self.form.add_row("", self.intensity)
         self.form.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 2)
@@ -184,6 +222,7 @@ class FitPanel(QWidget):
         layout.addLayout(self._rows)
         layout.addWidget(self.more)
         layout.addWidget(self.form)
+        layout.addWidget(self.estimate)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
@@ -221,15 +260,17 @@ class FitPanel(QWidget):
         if name in self._presets():
             self.form.set_settings(self._presets()[name])
             self.more.setText("Settings")
+            self.choice_changed.emit()
 
     def _on_settings_changed(self) -> None:
         self.more.setText("Settings (changed)")
+        self.choice_changed.emit()
 
     def _refresh(self, stopping: bool = False) -> None:
         known = self._choices is not None
         self.start.setEnabled(known and self._ready and not self._fitting)
         self.start.setToolTip("" if known else "The engine is still loading")
         self.stop.setEnabled(self._fitting and not stopping)
-        for widget in (self.preset, self.method, self.device, self.form):
+        for widget in (self.preset, self.method, self.align, self.device, self.form):
             widget.setEnabled(known and not self._fitting)
         self.bar.setVisible(self._fitting)

@@ -97,6 +97,7 @@ class Fitting(QObject):
         self._presenter.show_curves(result.history)
         self.replacing.emit()
         self._session.saved_in = None
+        self._session.series = result.series  # aligned, where that was asked for
         self._session.result = result
         self._leave()
         self._session.status = "The fit was stopped; what it had is shown" if result.stopped else "Fitted"

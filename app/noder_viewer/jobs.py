@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from noder.fit import FitProgress, FitResult
+    from noder.fit import FitConfig, FitProgress, FitResult
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
@@ -43,7 +43,10 @@ class FitChoice:
     settings: Any = None
     device: str = "auto"
     seed: int = 0
+    seeds: int = 1
     match_intensity: bool = True
+    intensity: bool = False
+    align: str = "none"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class FitChoices:
     presets: dict[str, dict[str, Any]]  # method -> preset -> settings
     default_preset: str = "balanced"
     has_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What a fit will take, in words; `fits`: whether the memory does."""
+
+    text: str
+    fits: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,31 @@ class WarmUp:
 
         kernels.warm_up()
         return FitChoices(dict(PRESETS), has_gpu=torch.cuda.is_available())
+
+
+@dataclass(frozen=True)
+class EstimateFit:
+    """What the fit that would start now will take."""
+
+    session: Session
+    choice: FitChoice
+
+    def __call__(self, task: Reporter) -> Estimated:
+        import_engine()
+        from noder.errors import NoderError
+        from noder.estimate import estimate, remedy, together
+
+        share_cores(leave_one=True)
+        series = self.session.series
+        if series is None:
+            return Estimated("")
+        config = make_config(self.session, self.choice)
+        try:
+            advice = remedy(series, config)
+            words = together([estimate(series, config)] * self.choice.seeds).words()
+        except NoderError:  # a choice that cannot be meant is told when the fit is to start
+            return Estimated("")
+        return Estimated(advice or f"{words[0].upper()}{words[1:]}", fits=not advice)
 
 
 @dataclass(frozen=True)
@@ -114,6 +150,10 @@ class Read:
             series = ImageSeries.from_paths(self.paths, **self.options)
         task.report(f"Reading {len(series.scans)} scans, {_megabytes(series)} MB…")
         series.check()
+        if result is None:
+            from noder.align import offered
+
+            series = offered(series)
         return _opened(self.paths, series, result, folder)
 
 
@@ -241,12 +281,19 @@ class Volume:
 
 def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bool | None, FitResult]:
     """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
-    from noder.fit import FitConfig, fit_steps
+    from noder.spread import seeds_steps
 
     share_cores(leave_one=True)
     if session.series is None:
         raise ValueError("no series is open: there is nothing to fit")
-    config = FitConfig(
+    return seeds_steps(session.series, make_config(session, choice), choice.seeds)
+
+
+def make_config(session: Session, choice: FitChoice) -> FitConfig:
+    """The configuration of a fit of the session's series."""
+    from noder.fit import FitConfig
+
+    return FitConfig(
         method=choice.method,
         preset=choice.preset,
         settings=choice.settings,
@@ -256,8 +303,9 @@ def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bo
         seed=choice.seed,
         device=choice.device,
         match_intensity=choice.match_intensity,
+        intensity=choice.intensity,
+        align=choice.align,
     )
-    return fit_steps(session.series, config)
 
 
 def import_engine() -> None:

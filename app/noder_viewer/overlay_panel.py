@@ -58,6 +58,7 @@ class OverlayPanel(QWidget):
         layout.addLayout(self._make_carry())
         layout.addWidget(self._make_window())
         layout.addWidget(self._make_jacobian())
+        layout.addWidget(self._make_brightness())
         layout.addWidget(self._make_quiver())
         self.radiological = QCheckBox("Radiological (patient's right on the left)")
         self.radiological.clicked.connect(self.radiological_requested)
@@ -78,6 +79,7 @@ class OverlayPanel(QWidget):
         self._loading = True
         self._overlays = overlays
         self.jacobian.setChecked(overlays.jacobian)
+        self.brightness.setChecked(overlays.brightness)
         self.opacity.setValue(round(100 * overlays.jacobian_opacity))
         self.limit.setValue(overlays.jacobian_limit or 0.0)
         self.quiver.setChecked(overlays.quiver)
@@ -114,7 +116,7 @@ class OverlayPanel(QWidget):
             widget.setEnabled(has_series)
         for show in ("prediction", "difference", "side by side"):
             self.shows[show].setEnabled(has_trajectory)
-        for box in (self.jacobian, self.quiver, self.carry):
+        for box in (self.jacobian, self.brightness, self.quiver, self.carry):
             box.setEnabled(has_trajectory)
 
     def _make_shows(self) -> QGridLayout:
@@ -185,6 +187,15 @@ class OverlayPanel(QWidget):
         form.addRow("Colours", self.limit)
         return self.jacobian
 
+    def _make_brightness(self) -> QCheckBox:
+        self.brightness = QCheckBox("Brightness: change since the reference")
+        self.brightness.setToolTip(
+            "What the intensity model of the fit adds to the carried reference, in the scans' own values;\n"
+            "shown in place of growth, with the same opacity"
+        )
+        self.brightness.clicked.connect(self._on_overlays)
+        return self.brightness
+
     def _make_quiver(self) -> QGroupBox:
         self.quiver = self._switch("Motion: arrows along it, in the slice")
         self.quiver.setToolTip("From where the tissue was in the reference to where it is now")
@@ -216,12 +227,14 @@ class OverlayPanel(QWidget):
     def _on_overlays(self) -> None:
         if self._loading:
             return
+        wanted = self._overlays
+        for name, box in (("jacobian", self.jacobian), ("brightness", self.brightness), ("quiver", self.quiver)):
+            if box.isChecked() != getattr(self._overlays, name):
+                wanted = wanted.switched(name, on=box.isChecked())
         wanted = dataclasses.replace(
-            self._overlays,
-            jacobian=self.jacobian.isChecked(),
+            wanted,
             jacobian_opacity=self.opacity.value() / 100,
             jacobian_limit=self.limit.value() or None,
-            quiver=self.quiver.isChecked(),
             quiver_spacing_mm=self.spacing.value(),
             quiver_scale=self.scale.value(),
         )

@@ -28,7 +28,7 @@ SHORTEST_MM = 0.02
 MAX_QUIVER_SCALE = 20.0
 """No arrow is drawn longer than this many times its motion: beyond, noise looks like motion."""
 
-_recent = Recent(per_owner=1)
+_recent = Recent(per_owner=2)
 
 
 class OverlayLook(Protocol):
@@ -44,13 +44,18 @@ class OverlayLook(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """`values` (ni,nj) on the scale [-limit, limit], NaN where `folds` (ni,nj) is set; `opacity` 0 to 1."""
+    """`values` (ni,nj) of a `quantity` on the scale [-limit, limit], NaN where `folds` (ni,nj) is set.
+
+    `opacity` 0 to 1; `can_fold`: whether the colour bar has a swatch for folds.
+    """
 
     title: str
     values: NDArray[np.float32]
     folds: NDArray[np.bool_]
     limit: float
     opacity: float
+    quantity: str = "log J"
+    can_fold: bool = True
 
     @property
     def n_folds(self) -> int:
@@ -91,6 +96,15 @@ def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLo
     return Heatmap("log J, growth > 0", values, folds, float(limit), look.jacobian_opacity)
 
 
+def brightening(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
+    """What the intensity model adds on the slice at time t: above 0 where tissue has become brighter."""
+    values = trajectory.brightness(t, plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
+    known = trajectory.intensity is not None
+    title = "brightness since the reference, motion apart" if known else "no brightness: the fit has no intensity model"
+    limit, nowhere = brightness_limit(trajectory), np.zeros(values.shape, dtype=bool)
+    return Heatmap(title, values, nowhere, limit, look.jacobian_opacity, "brightness", can_fold=False)
+
+
 def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Quiver:
     """In-plane motion since the reference, from phi_t(x) to x, at points `quiver_spacing_mm` apart."""
     lattice = _lattice(plane, look.quiver_spacing_mm)
@@ -112,6 +126,7 @@ OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Heatmap | 
 
 OVERLAYS: dict[str, OverlayFunction] = {
     "jacobian": log_jacobian,
+    "brightness": brightening,
     "quiver": motion_arrows,
 }
 
@@ -119,6 +134,11 @@ OVERLAYS: dict[str, OverlayFunction] = {
 def jacobian_limit(trajectory: Trajectory) -> float:
     """Half width of the scale of log J: one for all times and slices, from a coarse look at the whole."""
     return _recent.get(trajectory, "limit", lambda: _limit(trajectory))
+
+
+def brightness_limit(trajectory: Trajectory) -> float:
+    """Half width of the scale of brightness: one for all times and slices, round, from a coarse look at the whole."""
+    return _recent.get(trajectory, "brightness", lambda: _brightness_limit(trajectory))
 
 
 def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
@@ -143,6 +163,13 @@ def _limit(trajectory: Trajectory) -> float:
         if growth.size:
             largest = max(largest, float(np.percentile(np.abs(np.log(growth)), 99.5)))
     return next((scale for scale in SCALES if scale >= largest), SCALES[-1])
+
+
+def _brightness_limit(trajectory: Trajectory) -> float:
+    coarse, span = _coarse(trajectory), trajectory.t_last - trajectory.t_first
+    times = [trajectory.t_first + part * span for part in (0.5, 1.0)]
+    largest = max(float(trajectory.brightness(t, coarse).abs().quantile(0.995)) for t in times)
+    return nice_step(largest) if largest > 0 else 1.0
 
 
 def _lattice(plane: Plane, spacing_mm: float) -> Grid:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from noder_viewer.commands import SHOW_ACTIONS
-from noder_viewer.jobs import AXES, Prepare, Preview, Thumbnails, Volume
+from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.report_html import report_html
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from noder_viewer.scene import SliceScene
 
 _AFFECTS: dict[str, tuple[str, ...]] = {
-    "series": ("series", "scans", "curves", "pictures", "controls", "thumbnails", "volume"),
+    "series": ("series", "scans", "curves", "pictures", "controls", "thumbnails", "volume", "estimate"),
     "result": (
         "series",
         "scans",
@@ -43,8 +43,8 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     ),
     "preview": ("scans", "pictures", "controls", "volume"),
     "progress": ("progress",),
-    "hold_out": ("series", "scans", "hint"),
-    "exclude": ("series", "scans", "pictures", "hint"),
+    "hold_out": ("series", "scans", "hint", "estimate"),
+    "exclude": ("series", "scans", "pictures", "hint", "estimate"),
     "mask": ("series", "hint"),
     "saved_in": ("series",),
     "time": ("pictures", "time", "volume"),
@@ -81,8 +81,10 @@ class Presenter(QObject):
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
-        self._neighbours = Latest(self)
-        self._lanes = (self._thumbnails, self._volume, self._previews, self._neighbours)
+        self._neighbours, self._estimates = Latest(self), Latest(self)
+        self._lanes = (self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates)
+        self._estimates.done.connect(self._on_estimate)
+        window.fit_panel.choice_changed.connect(self._on_choice)
         self._neighbours.done.connect(self._on_neighbours)
         self._thumbnails.reported.connect(self._on_thumbnails)
         self._volume.done.connect(self._on_volume)
@@ -123,6 +125,7 @@ class Presenter(QObject):
             ("report", self._show_report),
             ("neighbours", self._prepare_neighbours),
             ("hint", self._show_hint),
+            ("estimate", self._make_estimate),
             ("status", self._show_status),
         ):
             if part in dirty:
@@ -257,6 +260,7 @@ class Presenter(QObject):
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, panel.shows[show].isChecked())
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
+        window.set_checked("toggle_brightness", session.overlays.brightness)
         window.set_checked("toggle_quiver", session.overlays.quiver)
         window.set_checked("toggle_radiological", session.radiological)
 
@@ -297,6 +301,25 @@ class Presenter(QObject):
         result = self._session.result
         if result is not None and not result.trajectory.is_prepared:
             self._neighbours.submit(Prepare(result.trajectory), interrupt=True)
+
+    def _make_estimate(self) -> None:
+        """In the background: the pace of this machine is measured at first."""
+        panel, session = self._window.fit_panel, self._session
+        if session.series is None or session.is_fitting or not panel.is_ready:
+            panel.set_estimate("")
+            return
+        try:
+            choice = panel.choice()
+        except ValueError:  # told when the fit is to start
+            return
+        self._estimates.submit(EstimateFit(dataclasses.replace(session), choice))
+
+    def _on_choice(self) -> None:
+        self.mark("estimate")
+
+    def _on_estimate(self, found: object) -> None:
+        if isinstance(found, Estimated):
+            self._window.fit_panel.set_estimate(found.text, fits=found.fits)
 
     def _on_neighbours(self, _: object) -> None:
         self.mark("pictures", "thumbnails", "volume")

@@ -24,8 +24,41 @@ def report_html(result: FitResult) -> str:
     if result.report is None:
         return "".join([*parts, _paragraph("A fit that was stopped is not scored.")])
     parts += [_paragraph(note) for note in result.report.notes]
+    parts += _linearity(result.report)
     parts += [_scores(result.report, key, title) for key, title in _METRICS]
+    parts += _spread(result.report)
     return "".join([*parts, _legend(result.report)])
+
+
+def _linearity(report: Report) -> list[str]:
+    """How far the course is from motion at a constant rate."""
+    if report.linearity is None:
+        return []
+    from noder.evaluate import linearity_words
+
+    words = linearity_words(report.linearity)
+    return [_paragraph(f"{words[0].upper()}{words[1:]}.")]
+
+
+def _spread(report: Report) -> list[str]:
+    """How far fits from several seeds differ: a row a time."""
+    if not report.spread:
+        return []
+    head = "".join(map(_head, ("#", "time", "", "moved mm", "SD mm")))
+    rows = [
+        [row["index"], _Right(f"{row['time']:g}"), _role(row), row["displacement_mm"], row["displacement_sd_mm"]]
+        for row in report.spread
+    ]
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    caption = (
+        f"<p><b>Spread over {report.spread[0]['seeds']} seeds</b> <span style='color:{MUTED}'>in the mask</span></p>"
+    )
+    return [f"{caption}{_TABLE}<tr>{head}</tr>{body}</table>"]
+
+
+def _role(row: dict[str, Any]) -> str:
+    """A scan's role; a time beyond the scans that were seen is called by its name."""
+    return "extrapolated" if row.get("extrapolated") else str(_ROLES.get(row["role"], row["role"]))
 
 
 def _scores(report: Report, key: str, title: str) -> str:
@@ -45,7 +78,7 @@ def _scores(report: Report, key: str, title: str) -> str:
 
 def _scan_row(row: dict[str, Any], names: list[str], key: str) -> str:
     scores = [row[name].get(key) if isinstance(row.get(name), dict) else None for name in names]
-    cells = [row["index"], _Right(f"{row['time']:g}"), _ROLES.get(row["role"], row["role"]), *scores]
+    cells = [row["index"], _Right(f"{row['time']:g}"), _role(row), *scores]
     return "<tr>" + "".join(map(_cell, cells)) + "</tr>"
 
 

@@ -159,7 +159,7 @@ def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dty
     i, j = int(voxel[a]), int(voxel[b])
     words = [f"{image.kind} {image.data[i, j]:.4g}" for image in images(session, plane)]
     maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
-    words += ["fold" if heat.folds[i, j] else f"log J {heat.values[i, j]:+.3f}" for heat in maps]
+    words += ["fold" if heat.folds[i, j] else f"{heat.quantity} {heat.values[i, j]:+.3f}" for heat in maps]
     return "   ".join(words)
 
 

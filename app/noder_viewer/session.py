@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -32,14 +32,24 @@ class OverlaySettings:
     """What is drawn over the slices; replaced as a whole, so that one change is one event.
 
     jacobian_limit: half width of the colour scale in log J, None: from the data. Quiver scale 1: true size.
+    Of the colour maps one is shown at a time, all with `jacobian_opacity`.
     """
 
     jacobian: bool = False
+    brightness: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
     quiver: bool = False
     quiver_spacing_mm: float = 8.0
     quiver_scale: float = 1.0
+
+    def switched(self, name: str, *, on: bool) -> OverlaySettings:
+        """The same with one overlay on or off; a colour map that is switched on takes the place of another."""
+        others = dict.fromkeys(_COLOUR_MAPS, False) if on and name in _COLOUR_MAPS else {}
+        return replace(self, **{**others, name: on})
+
+
+_COLOUR_MAPS = ("jacobian", "brightness")
 
 
 @dataclass

@@ -37,7 +37,7 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
     return [
         Bar(image.unit, image.colormap, *image.levels),
-        *(Bar("log J", "log J", -layer.limit, layer.limit, folds=True) for layer in maps),
+        *(Bar(layer.quantity, "log J", -layer.limit, layer.limit, folds=layer.can_fold) for layer in maps),
     ]
 
 

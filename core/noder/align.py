@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from noder.alignment import KINDS, write_itk_transform
+from noder.alignment import KINDS, Alignment, write_itk_transform
 from noder.errors import UsageError
 from noder.grid import Grid
 from noder.image import Image, pulled, written_atomically
@@ -66,6 +66,21 @@ def unaligned(series: ImageSeries) -> ImageSeries:
     return series.with_images(
         [image if image.grid.matches(raw[0].grid) else image.resampled_onto(raw[0]) for image in raw]
     )
+
+
+def placed(images: Sequence[Image], resampled: Sequence[bool], alignments: Sequence[Alignment | None]) -> list[Image]:
+    """The images of a saved series as they were: opened anew, then resampled or aligned onto the one that was neither.
+
+    That one need not come first: times may have been edited since. Raises TypeError where there is none.
+    """
+    if all(resampled):
+        raise TypeError("a scan that was not resampled")
+    home = images[list(resampled).index(False)]
+    put = zip(images, resampled, alignments, strict=True)
+    return [
+        image.aligned_onto(home, alignment) if alignment else image.resampled_onto(home) if moved else image
+        for image, moved, alignment in put
+    ]
 
 
 def _is_aligned(series: ImageSeries, kind: str, moving: Collection[int]) -> bool:

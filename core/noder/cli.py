@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Generator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__
+from noder import __version__, cli_pretrain
 from noder.errors import REMEDIES, InputError, NoderError, UsageError
 
 if TYPE_CHECKING:
     from noder.fit import FitConfig, FitProgress, FitResult
+    from noder.leave_one_out import LeftOutProgress
     from noder.series import ImageSeries
 
 CANCELLED = 130
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_pretrain.app)
 
 Value = TypeVar("Value")
 Paths = Annotated[list[Path], typer.Argument(help="Several 3D images, one 4D image, or a folder.")]
@@ -40,14 +42,18 @@ TimesFrom = Annotated[Path | None, typer.Option(help="A table or JSON that holds
 TimeUnit = Annotated[str | None, typer.Option(help="Unit of the times: years, months, days, s, ms, ...")]
 Resample = Annotated[bool, typer.Option("--resample", help="Resample scans on other grids onto the first.")]
 NanToZero = Annotated[bool, typer.Option("--nan-to-zero", help="Read NaN and infinite voxels as 0.")]
+Mask = Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")]
+Method = Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")]
+Preset = Annotated[str, typer.Option(help="Settings: fast, balanced, published.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Seed of the network's start.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 
 
 def main() -> NoReturn:
     """Run the command line; errors are sentences, and each kind has its exit code."""
-    # threads that wait must not spin: two of them on a busy machine would hardly progress; read when torch loads
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         code = app(standalone_mode=False)
     except NoderError as error:
@@ -108,15 +114,22 @@ def fit(
     times: Times = None,
     times_from: TimesFrom = None,
     time_unit: TimeUnit = None,
-    mask: Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")] = None,
+    mask: Mask = None,
     hold_out: Annotated[str, typer.Option(help="Scans to predict, not to fit, as 2,4 (0 is the first in time).")] = "",
     exclude: Annotated[str, typer.Option(help="Scans to leave out altogether, as 3,5.")] = "",
-    method: Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")] = "noder",
-    preset: Annotated[str, typer.Option(help="Settings: fast, balanced, published.")] = "balanced",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the network's start.")] = 0,
+    method: Method = "noder",
+    preset: Preset = "balanced",
+    set_: Set = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Fit from N seeds, one after the other (N times the time), and tell how they differ.")
+    ] = 1,
     match: Annotated[bool, typer.Option(help="Match each scan's gain and offset to the first.")] = True,
+    intensity: Annotated[bool, typer.Option("--intensity", help="Also fit a slow change of brightness.")] = False,
+    align: Annotated[
+        str, typer.Option(help="Align the scans to the first (implies --resample): rigid, affine.")
+    ] = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from a killed fit's checkpoint.")] = False,
     resample: Resample = False,
     nan_to_zero: NanToZero = False,
@@ -127,18 +140,27 @@ def fit(
     if mask is not None and not mask.is_file():
         raise InputError(f"The mask {mask} does not exist. Give the path of a NIfTI file, or no --mask.")
     hold_out_positions, excluded = _integers(hold_out, "--hold-out"), _integers(exclude, "--exclude")
+    resample = resample or align != "none"
     series = _series(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
+    from noder.align import offered
     from noder.checkpoint import NAME as CHECKPOINT
-    from noder.fit import FitConfig
+    from noder.fit import FitConfig, check
+    from noder.spread import check_seeds, seeds_steps
     from noder.store import save_result
 
     config = FitConfig(
         method=method, preset=preset, settings=_settings(method, preset, set_ or []), hold_out=hold_out_positions,
-        exclude=excluded, mask=mask, seed=seed, device=device, match_intensity=match,
+        exclude=excluded, mask=mask, seed=seed, device=device, match_intensity=match, intensity=intensity,
+        align=align,
     )  # fmt: skip
+    series = offered(series) if align == "none" else series
     _check_folder(out)
     kept = out / CHECKPOINT
-    result, cancelled = _run(series, config, quiet, kept, resume)
+    check(series, config.resolved())
+    check_seeds(config, seeds)
+    _say_what_it_takes(series, [config] * seeds, 1, quiet)
+    steps = seeds_steps(series, config, seeds, kept, resume)
+    result, cancelled = _driven(steps, quiet, _show_step, "it")
     save_result(result, out)
     if not cancelled:
         kept.unlink(missing_ok=True)
@@ -155,6 +177,7 @@ def predict(
     carry: Annotated[str, typer.Option(help="Scans carried to each time: neighbours or first.")] = "neighbours",
     fields: Annotated[str | None, typer.Option(help="Also write the fields and inverses: itk.")] = None,
     jacobian: Annotated[bool, typer.Option("--jacobian", help="Also write J (above 1 = growth).")] = False,
+    brightness: Annotated[bool, typer.Option("--brightness", help="Also write what --intensity added.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write predicted volumes, fields and Jacobian maps at any times, on the reference's stored grid."""
@@ -165,17 +188,63 @@ def predict(
     from noder.store import load_result
 
     names = ["predictions", *(["fields_itk"] if fields else []), *(["jacobians"] if jacobian else [])]
+    names += ["brightness"] if brightness else []
     written = export(load_result(result), names, wanted, out, carry=carry)
     typer.echo(_json({"files": [str(path) for path in written]}) if as_json else "\n".join(map(str, written)))
 
 
 @app.command()
 def evaluate(
-    result: Result,
+    paths: Annotated[list[Path], typer.Argument(help="The folder that `noder fit -o` wrote; else scans, as for fit.")],
     labels: Annotated[Path | None, typer.Option(help="4D label map with a volume for each scan.")] = None,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Refit without each scan in turn, and score what it predicts.")
+    ] = False,
+    baselines: Annotated[
+        bool, typer.Option(help="Also refit geodesic and piecewise: three fits a scan instead of one.")
+    ] = True,
+    workers: Annotated[int, typer.Option(help="Processes that share the refits; each needs the memory of a fit.")] = 1,
+    frames: Frames = None,
+    times: Times = None,
+    times_from: TimesFrom = None,
+    time_unit: TimeUnit = None,
+    mask: Mask = None,
+    method: Method = "noder",
+    preset: Preset = "balanced",
+    set_: Set = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    resample: Resample = False,
+    nan_to_zero: NanToZero = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Score every scan of a fit, and the carried labels of the first scan where labels are given."""
+    """Score every scan of a fit; or, with --leave-one-out, refit scans without each in turn, beside the baselines."""
+    if not leave_one_out:
+        if len(paths) != 1:
+            raise UsageError("Give one folder that `noder fit -o` wrote, or scans and --leave-one-out.")
+        _score(paths[0], labels, as_json)
+        return
+    if labels is not None:
+        raise UsageError("--labels scores a fit: give its folder, without --leave-one-out.")
+    from noder.fit import FitConfig, check
+    from noder.leave_one_out import leave_one_out_steps, refits_of
+    from noder.tables import format_left_out
+
+    series = _series(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
+    settings = _settings(method, preset, set_ or [])
+    config = FitConfig(method=method, preset=preset, settings=settings, mask=mask, seed=seed, device=device)
+    check(series, config.resolved())
+    refits = [replace(refit.config, hold_out=(refit.index,)) for refit in refits_of(series, config, baselines)]
+    _say_what_it_takes(series, refits, workers, quiet)
+    steps = leave_one_out_steps(series, config, baselines=baselines, workers=workers)
+    found, cancelled = _driven(steps, quiet, _show_refits, "fit")
+    typer.echo(_json(asdict(found)) if as_json else format_left_out(found, series.unit))
+    if cancelled:
+        raise typer.Exit(CANCELLED)
+
+
+def _score(result: Path, labels: Path | None, as_json: bool) -> None:
     from noder.evaluate import label_rows
     from noder.store import load_result
     from noder.tables import format_labels, format_report
@@ -186,18 +255,31 @@ def evaluate(
     if report is None:
         raise InputError(f"The fit in {result} could not be scored. Fit the series again.")
     if as_json:
-        typer.echo(_json({"metrics": report.rows, "summary": report.summary, "notes": report.notes, "labels": rows}))
+        found = {"metrics": report.rows, "summary": report.summary, "linearity": report.linearity}
+        typer.echo(_json({**found, "notes": report.notes, "labels": rows}))
         return
     typer.echo(format_report(report, scored.series.unit))
     if rows:
         typer.echo("\n" + format_labels(rows, scored.series.unit))
 
 
-def _run(
-    series: ImageSeries, config: FitConfig, quiet: bool, checkpoint: Path, resume: bool
-) -> tuple[FitResult, bool]:
-    """Drive the fit with a progress bar; the first Ctrl+C stops it with what it has."""
-    from noder.fit import check, fit_steps
+def _say_what_it_takes(series: ImageSeries, configs: list[FitConfig], workers: int, quiet: bool) -> None:
+    """The estimate before the fits, and what to change where they do not fit into the memory."""
+    from noder.estimate import estimate, remedy, together
+
+    if not quiet:
+        whole = together([estimate(series, config) for config in configs], workers)
+        fits = f" for {len(configs)} fits" if len(configs) > 1 else ""
+        typer.echo(f"estimate{fits}: {whole.words()}, on {whole.device}", err=True)
+    if advice := remedy(series, configs[0], workers=workers):
+        typer.echo(f"warning: {advice}", err=True)
+
+
+def _driven(
+    steps: Generator[Any, bool | None, Value], quiet: bool, show: Callable[[Any, Any], None], unit: str
+) -> tuple[Value, bool]:
+    """Drain steps with a progress bar; the first Ctrl+C stops them with what they have, and is told."""
+    from tqdm import tqdm
 
     cancelled = False
 
@@ -207,32 +289,33 @@ def _run(
             raise KeyboardInterrupt
         cancelled = True
 
-    check(series, config.resolved())
     before = signal.signal(signal.SIGINT, cancel)
     try:
-        result = _drain(fit_steps(series, config, checkpoint, resume), lambda: cancelled, quiet)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    return result, cancelled
-
-
-def _drain(
-    steps: Generator[FitProgress, bool | None, FitResult], is_cancelled: Callable[[], bool], quiet: bool
-) -> FitResult:
-    from tqdm import tqdm
-
-    with tqdm(disable=quiet, file=sys.stderr, unit="it") as bar:
-        try:
+        with tqdm(disable=quiet, file=sys.stderr, unit=unit) as bar:
             progress = next(steps)
             while True:
-                bar.total = progress.total
-                bar.update(progress.step - bar.n)
-                bar.set_description(progress.stage)
-                bar.set_postfix({name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False)
-                progress = steps.send(True if is_cancelled() else None)
-        except StopIteration as end:
-            result: FitResult = end.value
-            return result
+                show(bar, progress)
+                progress = steps.send(True if cancelled else None)
+    except StopIteration as end:
+        result: Value = end.value
+        return result, cancelled
+    finally:
+        signal.signal(signal.SIGINT, before)
+        steps.close()
+
+
+def _show_step(bar: Any, progress: FitProgress) -> None:
+    bar.total = progress.total
+    bar.update(progress.step - bar.n)
+    bar.set_description(progress.stage)
+    bar.set_postfix({name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False)
+
+
+def _show_refits(bar: Any, progress: LeftOutProgress) -> None:
+    bar.total = progress.total
+    bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} fits [{elapsed}<{remaining}]"
+    bar.set_description("leave one out", refresh=False)
+    bar.update(progress.done - bar.n)
 
 
 def _print_result(result: FitResult, out: Path, as_json: bool) -> None:
@@ -270,7 +353,7 @@ def _series(
 
 def _settings(method: str, preset: str, assignments: list[str]) -> Any:
     """The preset's settings with `name=value` assignments, or None where there are none."""
-    from dataclasses import fields, replace
+    from dataclasses import fields
 
     from noder.fit import preset_settings
 

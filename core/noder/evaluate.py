@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noder.errors import InputError
+from noder.grid import Grid
 from noder.image import volumes_in
+from noder.linearity import linearity_index
 from noder.metrics import dice, similarity_scores
 from noder.preprocess import Gain, Mask, match, read_on_grid
 from noder.series import ImageSeries
-from noder.trajectory import Trajectory
+from noder.trajectory import Carry, Trajectory
 
 Row = dict[str, Any]
+
+_SLAB = 16
 
 PREDICTORS: dict[str, str] = {
     "neighbours": "the seen scans before and after, carried along the flow and blended",
@@ -31,10 +35,20 @@ PREDICTORS: dict[str, str] = {
 }
 """Name of each predicted image of a row -> what it is. The last three need no fit."""
 
+SAFE_MODEL = (
+    "With three scans or fewer the linear model (method geodesic) is the safe one: it fits one rate of change a point, "
+    "which two scans determine and a third one checks. A non-linear course has more freedom than so few scans can pin "
+    "down; between them it may follow noise, and beyond them nothing holds it."
+)
+
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of every scan (`rows`, in the order of the series), their means, and what the scans can support."""
+    """Scores of every scan (`rows`, in the order of the series), their means, and what the scans can support.
+
+    `linearity` is the `linearity_index` of the trajectory; `spread` tells how far fits from several seeds differ, a row
+    a time (`noder.spread`), and is empty for a fit from one seed.
+    """
 
     rows: list[Row]
     summary: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -42,6 +56,8 @@ class Report:
     folds: int = 0
     inverse_residual_mm: float = 0.0
     notes: tuple[str, ...] = ()
+    linearity: float | None = None
+    spread: list[Row] = field(default_factory=list)
 
 
 def rows_of(
@@ -56,11 +72,12 @@ def rows_of(
         yield scorer.excluded(k) if k in exclude else scorer.row(k)
 
 
-def report_of(trajectory: Trajectory, rows: list[Row], mask_name: str) -> Report:
+def report_of(trajectory: Trajectory, rows: list[Row], mask: Mask, mask_name: str) -> Report:
     """The report of finished rows."""
     residual = max((trajectory.inverse_residual(t) for t in trajectory.times[1:]), default=0.0)
     folds = max((int(row["folds"]) for row in rows if "folds" in row), default=0)
-    return Report(rows, _summary(rows), mask_name, folds, residual, supports(trajectory, rows))
+    linearity = linearity_index(trajectory, mask)
+    return Report(rows, _summary(rows), mask_name, folds, residual, supports(trajectory, rows), linearity)
 
 
 def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask) -> Gain:
@@ -68,7 +85,22 @@ def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask
     if index == 0:
         return Gain()
     scan = series.scans[index]
-    return match(scan.image.numpy(), trajectory.predict(scan.time, carry="first", exact=True)[0].numpy(), mask)
+    return match(scan.image.numpy(), predicted(trajectory, scan.time, carry="first")[0].numpy(), mask)
+
+
+def predicted(trajectory: Trajectory, t: float, carry: Carry = "neighbours", without: int | None = None) -> Tensor:
+    """`Trajectory.predict`, exact, on the reference's grid: slab by slab, since float64 points need much memory."""
+    parts = [trajectory.predict(t, grid, carry, without=without, exact=True) for grid, _ in _slabs(trajectory.grid)]
+    return torch.cat(parts, dim=1)
+
+
+def _slabs(grid: Grid, halo: int = 0) -> Iterator[tuple[Grid, slice]]:
+    """The grid in slabs across its first axis with `halo` planes around each, and which of its planes are its own."""
+    n, (_, *ends) = grid.shape[0], grid.shape
+    for start in range(0, n, _SLAB):
+        stop = min(start + _SLAB, n)
+        low, high = max(start - halo, 0), min(stop + halo, n)
+        yield grid.crop((low, 0, 0), (high, ends[0], ends[1])), slice(start - low, stop - low)
 
 
 def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -86,23 +118,32 @@ def supports(trajectory: Trajectory, rows: Sequence[Row]) -> tuple[str, ...]:
             "over regions, not voxel by voxel."
         )
     elif n == 3:
-        notes.append(
-            "Three scans were seen: one bend of the course in time can be told, and noise can look like one. A linear "
-            "course is the safe reading of small differences."
-        )
+        notes.append("Three scans were seen: one bend of the course in time can be told, and noise can look like one.")
+    if n <= 3:
+        notes.append(SAFE_MODEL)
     if not held:
         notes.append("No scan was held out: no row says how well times without a scan are predicted.")
     beyond = [row["index"] for row in held if row["extrapolated"]]
     if beyond:
-        notes.append(f"Beyond the last seen scan: {_scans(beyond)}. These rows are extrapolation.")
+        notes.append(
+            f"Beyond the last seen scan: {_scans(beyond)}. These rows are extrapolation, which is least certain."
+        )
     notes.append(
         f"Predictions before {trajectory.t_first:g} and after {trajectory.t_last:g} {trajectory.unit} "
-        "are extrapolation."
+        "are extrapolation: the course goes on as it was, and no scan has checked it."
     )
     folded = [row["index"] for row in rows if row.get("folds")]
     if folded:
         notes.append(f"The map folds at {_scans(folded)}: where it does, Jacobians mean nothing.")
     return tuple(notes)
+
+
+def linearity_words(index: float) -> str:
+    """A `linearity_index` as a sentence."""
+    return (
+        f"linearity index {index:.3f}: {100 * index:.1f} % of the squared displacement departs from motion at a "
+        "constant rate (0 is linear)"
+    )
 
 
 def _scans(indices: Sequence[int]) -> str:
@@ -156,11 +197,11 @@ class _Scorer:
 
     def _predictions(self, t: float, without: int | None) -> dict[str, Callable[[], Tensor]]:
         trajectory, scans = self.trajectory, self.trajectory.scans
-        carriers = trajectory.carriers(t, without)
+        carriers = trajectory.carriers(t, without, by_residual=False)
         nearest = min((k for k in range(len(scans)) if k != without), key=lambda k: abs(scans[k].time - t))
         rows: dict[str, Callable[[], Tensor]] = {
-            "neighbours": lambda: trajectory.predict(t, without=without, exact=True),
-            "first": lambda: trajectory.predict(t, carry="first", exact=True),
+            "neighbours": lambda: predicted(trajectory, t, without=without),
+            "first": lambda: predicted(trajectory, t, carry="first"),
             "blend": lambda: torch.stack([w * scans[k].volume for k, w in carriers]).sum(0),
             "nearest": lambda: scans[nearest].volume,
             "unchanged": lambda: scans[0].volume,
@@ -170,13 +211,17 @@ class _Scorer:
         return rows
 
     def _folds(self, t: float) -> Row:
-        least = self.trajectory.field(self.series.grid, t).corner_determinant()
+        slabs = [  # a determinant looks one plane to each side
+            self.trajectory.field(grid, t).corner_determinant()[own] for grid, own in _slabs(self.series.grid, halo=1)
+        ]
+        least = torch.cat(slabs)
+        growth = [self.trajectory.jacobian(t, grid) for grid, _ in _slabs(self.series.grid)]
         folded = least <= 0
         return {
             "folds": int(folded.sum()),
             "folds_mask": int((folded & torch.from_numpy(self.mask)).sum()),
             "smallest_determinant": float(least.min()),
-            "log_jacobian_sd": _growth_spread(self.trajectory.jacobian(t).numpy()[self.mask]),
+            "log_jacobian_sd": _growth_spread(torch.cat(growth).numpy()[self.mask]),
         }
 
 
@@ -205,7 +250,10 @@ def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> lis
     selected from. Raises InputError for another number of volumes.
     """
     volumes = _label_volumes(series, labels)
-    maps = [read_on_grid(labels, series.grid, volume)[0] for volume in volumes]
+    maps = [
+        read_on_grid(labels, series.grid, volume, scan.image.alignment)[0]
+        for volume, scan in zip(volumes, series.scans, strict=True)
+    ]
     return [_label_row(trajectory, series, maps, k) for k in range(len(maps))]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noder.align import describe_alignments, write_alignments
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
 from noder.errors import InputError, UsageError
 from noder.image import write_volume
@@ -126,6 +127,16 @@ def jacobians(
         yield ExportedFile(path, "jacobian", k)
 
 
+def brightness(
+    result: FitResult, times: Sequence[float], folder: Path, options: ExportOptions
+) -> Iterator[ExportedFile]:
+    """brightness_000.nii.gz and so on: what the intensity model adds to the carried reference."""
+    for k, t in enumerate(times):
+        path = folder / f"brightness_{k:03d}.nii.gz"
+        _write_stored(path, result.trajectory, result.trajectory.brightness(t))
+        yield ExportedFile(path, "brightness", k)
+
+
 def metrics_csv(
     result: FitResult, times: Sequence[float], folder: Path, options: ExportOptions
 ) -> Iterator[ExportedFile]:
@@ -146,6 +157,7 @@ EXPORTERS: dict[str, Exporter] = {
     "series4d": Exporter("Predicted series (4D NIfTI and a JSON of the times)", series4d, 1, steps_once=2),
     "fields_itk": Exporter("Displacement fields and inverses (ITK, ANTs, Slicer)", fields_itk, steps_per_time=2),
     "jacobians": Exporter("Jacobian maps (above 1 = growth)", jacobians, steps_per_time=1),
+    "brightness": Exporter("Brightness maps (0 without the intensity model)", brightness, steps_per_time=1),
     "metrics_csv": Exporter("Metrics of every scan (CSV)", metrics_csv, steps_once=1),
 }
 
@@ -192,7 +204,10 @@ def export_steps(
                 files += [file] if file else []
                 done += 1
                 yield ExportProgress(done, total, name)
-        write_json(staging / DESCRIPTION, description_of(result.trajectory, times, options.carry, files))
+        files += [ExportedFile(path, "alignment") for path in write_alignments(result.series, staging)]
+        described = description_of(result.trajectory, times, options.carry, files)
+        alignments = describe_alignments(result.series)
+        write_json(staging / DESCRIPTION, described | ({"alignments": alignments} if alignments else {}))
         new = [file.path.name for file in files]
         stale = sorted(files_of_earlier_export(Path(folder)) - set(new))
         return publish([*new, DESCRIPTION], staging, Path(folder), stale=stale)

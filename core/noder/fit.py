@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from noder.align import align_steps
 from noder.checkpoint import Checkpoint, fingerprint_of, read_checkpoint, write_checkpoint
 from noder.decoder import Decoder, SeparableDecoder
 from noder.errors import InputError, OutOfMemory, UsageError
 from noder.evaluate import Report, match_at, report_of, rows_of
 from noder.flow import Flow
+from noder.intensity import fit_brightness
 from noder.methods import FITS, PRESETS, Problem, Settings
 from noder.methods.curve import Curve, TimedCurve
 from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
@@ -42,7 +44,9 @@ class FitConfig:
     """What is fitted and how. `hold_out` and `exclude` are positions in the series; scan 0 is the reference.
 
     A held-out scan is seen by nothing in the fit and scored after it; an excluded one is left out altogether.
-    `settings` None means those of the preset.
+    `settings` None means those of the preset. `align`: none, rigid or affine, of every scan to the first.
+    `match_intensity`: one gain and offset a scan; `intensity`: a slow change of brightness in each place besides
+    (`noder.intensity`).
     """
 
     method: str = "noder"
@@ -54,6 +58,8 @@ class FitConfig:
     seed: int = 0
     device: str = "auto"
     match_intensity: bool = True
+    align: str = "none"
+    intensity: bool = False
 
     def resolved(self) -> FitConfig:
         """The same with the preset's settings written out. Raises UsageError for unknown names."""
@@ -106,7 +112,7 @@ class FitResult:
         """The same with its report."""
         mask, name = self.mask()
         rows = list(rows_of(self.trajectory, self.series, self.config.exclude, self.gains, mask))
-        return replace(self, report=report_of(self.trajectory, rows, name))
+        return replace(self, report=report_of(self.trajectory, rows, mask, name))
 
     def mask(self) -> tuple[Mask, str]:
         """The mask that the scores are taken in (I,J,K), and what it is."""
@@ -138,7 +144,9 @@ def fit_steps(
     """
     config = config.resolved()
     check(series, config)
+    series = yield from _aligned(series, config)
     stopped = False
+    run: _Run | None = None
     try:
         run = _Run(series, config, checkpoint)
         if resume:
@@ -150,15 +158,45 @@ def fit_steps(
         result = run.result(stopped)
         if stopped:
             return result
-        return (yield from _scoring(result, replace(run.history[-1], stage="scoring", seconds_left=None), run.started))
+        last, started = replace(run.history[-1], stage="scoring", seconds_left=None), run.started
+        run = None  # scoring needs the memory that the fit has taken
+        return (yield from _scoring(result, last, started))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        shape = " x ".join(map(str, series.grid.shape))
-        raise OutOfMemory(
-            f"The fit ran out of memory with {len(seen_scans(series, config))} scans of {shape} voxels. "
-            "Choose the preset 'fast', which never uses the images at full size, or close other programs."
-        ) from error
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+    # raised out here, and without the run: a traceback would keep the arrays alive that have just been too many
+    run = None
+    if on_gpu:
+        torch.cuda.empty_cache()
+    raise out_of_memory(series, config, on_gpu=on_gpu)
+
+
+def _aligned(series: ImageSeries, config: FitConfig) -> Generator[FitProgress, bool | None, ImageSeries]:
+    """The series with its scans aligned to the first as `config` says; a wish to stop waits until that is done."""
+    started = time.monotonic()
+    mask = None if config.mask is None or config.align == "none" else read_mask(config.mask, series.grid)[0]
+    steps = align_steps(series, config.align, mask=mask, exclude=config.exclude)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            aligned: ImageSeries = end.value
+            return aligned
+        yield FitProgress(0, 0, f"{config.align} alignment", {}, None, time.monotonic() - started, None)
+
+
+def out_of_memory(series: ImageSeries, config: FitConfig, *, on_gpu: bool) -> OutOfMemory:
+    """What to say, and what to change."""
+    shape = " x ".join(map(str, series.grid.shape))
+    advice = ["use the CPU (device cpu)"] if on_gpu else []
+    if getattr(config.settings, "fine_iterations", 1):
+        advice.append("choose the preset 'fast', which never uses the images at full size")
+    advice.append(f"close other programs{' that use the GPU' if on_gpu else ''}")
+    return OutOfMemory(
+        f"The {'GPU' if on_gpu else 'fit'} ran out of memory with {len(seen_scans(series, config))} scans of {shape} "
+        f"voxels. To go on, {', or '.join(advice)}."
+    )
 
 
 def _scoring(result: FitResult, last: FitProgress, started: float) -> Generator[FitProgress, bool | None, FitResult]:
@@ -172,7 +210,7 @@ def _scoring(result: FitResult, last: FitProgress, started: float) -> Generator[
         scored.append(row)
         if (yield replace(last, seconds=time.monotonic() - started)):
             return result
-    return replace(result, report=report_of(result.trajectory, scored, name))
+    return replace(result, report=report_of(result.trajectory, scored, mask, name))
 
 
 class _Run:
@@ -244,10 +282,20 @@ class _Run:
         if self.config.match_intensity:
             gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
             trajectory = self._trajectory(curve, gains)
+        trajectory = self._judged(trajectory)
         return FitResult(
             trajectory, self.series, self.config, gains, self.history, provenance, curve,
             stopped=stopped, notes=self.notes,
         )  # fmt: skip
+
+    def _judged(self, trajectory: Trajectory) -> Trajectory:
+        """The same with what its scans say once they are carried: how well each fits, and what no motion explains."""
+        residuals = [trajectory.residual(position, self.mask) for position in range(len(self.seen))]
+        if not self.config.intensity:
+            return trajectory.judged(residuals, None)
+        pulled, times = trajectory.pulled_back(), trajectory.times
+        brightness = fit_brightness(trajectory.scans[0].volume, pulled, times, trajectory.grid, self.mask)
+        return trajectory.judged(residuals, brightness)
 
     def _folds(self) -> int:
         now = self._trajectory(self.fit.curve(), {})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from noder.align import offered
 from noder.image import Image
 from noder.series import ImageSeries, Scan
 
@@ -31,7 +32,7 @@ def describe(series: ImageSeries) -> Description:
         "memory_bytes": sum(scan.image.n_bytes for scan in series.scans),
         "intensity": _overall([scan["intensity"] for scan in scans]),
         "scans": scans,
-        "notes": _all_notes(series),
+        "notes": _all_notes(offered(series)),
     }
 
 

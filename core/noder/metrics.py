@@ -6,7 +6,8 @@ caller's, so that rows of one report are comparable; a range of 0 (a constant tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from noder.errors import InputError
 Array: TypeAlias = NDArray[Any]
 
 SSIM_WINDOW = 7
+_SLAB = 16
 
 
 def nrmse(truth: Array, prediction: Array, mask: Array | None = None) -> float:
@@ -108,10 +110,32 @@ def _ssim_whole_and_mask(
     size = ssim_window(truth.shape, window)
     if _checked_range(data_range) == 0 or size < 3:
         return float("nan"), float("nan")
-    # float64: the variances are differences of window means, which cancel in float32 on bright flat tissue
-    true, test = (np.squeeze(np.asarray(x, dtype=np.float64)) for x in (truth, prediction))
-    whole, values = structural_similarity(true, test, win_size=size, data_range=data_range, full=True)
-    return float(whole), float("nan") if inside is None else float(values[inside].mean())
+    border = (size - 1) // 2
+    whole = in_mask = 0.0
+    true, test = np.squeeze(truth), np.squeeze(prediction)
+    for start, values in _ssim_slabs(true, test, data_range, size):
+        low, high = max(border - start, 0), min(true.shape[0] - border - start, len(values))
+        inner = (slice(low, max(high, low)), *(slice(border, n - border) for n in true.shape[1:]))
+        whole += float(values[inner].sum())
+        in_mask += 0.0 if inside is None else float(values[inside[start : start + len(values)]].sum())
+    n_inner = math.prod(n - 2 * border for n in true.shape)
+    return whole / n_inner, float("nan") if inside is None else in_mask / int(inside.sum())
+
+
+def _ssim_slabs(true: Array, test: Array, data_range: float, size: int) -> Iterator[tuple[int, Array]]:
+    """The SSIM map in slabs across the first axis, each with the number of its first plane.
+
+    scikit-image keeps a dozen float64 volumes at a time: of a slab they are few and stay in the cache.
+    """
+    halo, n = size // 2, true.shape[0]
+    for start in range(0, n, _SLAB):
+        stop = min(start + _SLAB, n)
+        low, high = max(start - halo, 0), min(stop + halo, n)
+        low = max(0, min(low, high - size))  # a last thin slab: the window must fit
+        # float64: the variances are differences of window means, which cancel in float32 on bright flat tissue
+        parts = (np.asarray(x[low:high], dtype=np.float64) for x in (true, test))
+        _, values = structural_similarity(*parts, win_size=size, data_range=data_range, full=True)
+        yield start, values[start - low : stop - low]
 
 
 def _selected(truth: Array, prediction: Array, mask: Array | None) -> tuple[Array, Array]:

@@ -12,7 +12,9 @@ from typing import Any
 from noder.trajectory import Carry, Trajectory
 
 DESCRIPTION = "predict.json"
-_OWN_NAME = re.compile(r"(pred|field|inverse|jac)_\d{3,}\.nii\.gz|predictions_4d\.(nii\.gz|json)|metrics\.csv")
+_OWN_NAME = re.compile(
+    r"(pred|field|inverse|jac|brightness)_\d{3,}\.nii\.gz|align_\d{3,}\.tfm|predictions_4d\.(nii\.gz|json)|metrics\.csv"
+)
 
 CONVENTIONS = {
     "prediction": "Image intensities on the reference's grid, matched to the reference's; beyond the image "
@@ -23,6 +25,10 @@ CONVENTIONS = {
     "vectors u in LPS mm at each voxel of the frame of the reference.",
     "jacobian": "J = 1 / det D phi_t on the frame at t, the local volume over the reference's: above 1 = "
     "larger than at the reference, below 1 = smaller; 0 or less = folded. Not a logarithm.",
+    "alignment": "ITK transform in LPS mm, of the scan of that number: a point of the reference -> the point of "
+    "the scan as stored.",
+    "brightness": "On the frame at t, how much brighter the tissue is than in the reference, apart from motion, in "
+    "image intensities: what the intensity model adds to the carried reference. 0 where the fit has none.",
 }
 """What the files of each kind hold; written into `predict.json`."""
 

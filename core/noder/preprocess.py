@@ -14,6 +14,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torch import Tensor
 
+from noder.alignment import Alignment
 from noder.errors import InputError
 from noder.grid import Grid
 from noder.image import Image
@@ -91,10 +92,19 @@ def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:
     return mask, notes
 
 
-def read_on_grid(path: Path, grid: Grid, volume: int | None = None) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """A label map or mask (I,J,K) on `grid`, by nearest neighbour where its grid differs, and notes."""
+def read_on_grid(
+    path: Path, grid: Grid, volume: int | None = None, alignment: Alignment | None = None
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """A label map or mask (I,J,K) on `grid`, by nearest neighbour where its grid differs, and notes.
+
+    `alignment` is that of the scan it was drawn on, which it follows.
+    """
     image = Image.open(path, volume)
-    if image.grid.matches(grid):
+    if alignment is None and image.grid.matches(grid):
         return image.numpy(), ()
-    moved = image.grid.sample(image.tensor(), grid.points(), outside="zero", nearest=True)
+    points = grid.points()
+    if alignment is not None:
+        matrix = torch.as_tensor(alignment.matrix.copy(), dtype=points.dtype)
+        points = points @ matrix[:3, :3].T + matrix[:3, 3]
+    moved = image.grid.sample(image.tensor(), points, outside="zero", nearest=True)
     return moved[0].numpy(), (f"{path.name} lies on another grid than the scans and was resampled (nearest voxel).",)

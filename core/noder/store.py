@@ -15,6 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from noder.align import placed
+from noder.alignment import Alignment
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
 from noder.decoder import SeparableDecoder
 from noder.errors import InputError
@@ -22,6 +24,7 @@ from noder.evaluate import Report
 from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
 from noder.grid import Grid
 from noder.image import Image
+from noder.intensity import Brightness
 from noder.methods import FITS, Settings
 from noder.methods.curve import Curve
 from noder.preprocess import Gain
@@ -30,6 +33,7 @@ from noder.series import ImageSeries, Scan
 
 RESULT, MODEL, LOG = "result.json", "model.safetensors", "run.log"
 _FORMAT = 1
+_BRIGHTNESS = "brightness"
 
 
 def save_result(result: FitResult, folder: Path | str) -> list[Path]:
@@ -52,7 +56,7 @@ def load_result(folder: Path | str) -> FitResult:
         config = replace(_config(described["config"]), mask=None if mask is None else _checked(mask, folder, {}))
         series = _series(described, folder)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
-        decoder, curve = _read_model(folder / MODEL, series.grid)
+        decoder, curve, brightness = _read_model(folder / MODEL, series.grid)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
@@ -60,7 +64,9 @@ def load_result(folder: Path | str) -> FitResult:
         raise InputError(
             f"{folder / RESULT} is not a result of this version: {error} is missing or odd. Fit again."
         ) from error
-    trajectory = make_trajectory(decoder, curve, series, seen_scans(series, config), gains)
+    seen = seen_scans(series, config)
+    residuals = [described["scans"][k].get("residual", 1.0) for k in seen]
+    trajectory = make_trajectory(decoder, curve, series, seen, gains).judged(residuals, brightness)
     return FitResult(
         trajectory, series, config, gains, history, provenance, curve, report,
         stopped=described["stopped"], notes=tuple(described["notes"]),
@@ -131,6 +137,10 @@ def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
         row |= _described_file(path, folder) | {
             "volume": scan.image.volume, "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
         }  # fmt: skip
+        if scan.image.alignment is not None:
+            row["alignment"] = scan.image.alignment.as_dict()
+    residual = {seen.index: seen.residual for seen in result.trajectory.scans}.get(k)
+    row |= {} if residual is None else {"residual": residual}
     return row if gain is None else {**row, "gain": gain.gain, "offset": gain.offset}
 
 
@@ -160,6 +170,9 @@ def _without_rows(report: Report) -> dict[str, Any]:
 def _model_bytes(result: FitResult) -> bytes:
     """Weights and configuration only, so that equal fits are equal files."""
     weights = {name: value.contiguous() for name, value in result.model.tensors().items()}
+    brightness = result.trajectory.intensity
+    if brightness is not None:
+        weights[_BRIGHTNESS] = brightness.terms.contiguous()
     model = {
         "method": result.config.method,
         "settings": settings_as_dict(result.config.settings),
@@ -167,11 +180,12 @@ def _model_bytes(result: FitResult) -> bytes:
         "shape": list(result.series.grid.shape),
         "affine": result.series.grid.affine.tolist(),
         "facts": result.model.facts(),
+        "brightness": None if brightness is None else {"stride": brightness.stride, "span": brightness.span},
     }
     return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
 
 
-def _read_model(path: Path, grid: Grid) -> tuple[SeparableDecoder, Curve]:
+def _read_model(path: Path, grid: Grid) -> tuple[SeparableDecoder, Curve, Brightness | None]:
     try:
         with safe_open(path, framework="pt") as file:
             model = json.loads((file.metadata() or {})["model"])
@@ -179,7 +193,9 @@ def _read_model(path: Path, grid: Grid) -> tuple[SeparableDecoder, Curve]:
         if tuple(model["shape"]) != grid.shape or not np.allclose(model["affine"], grid.affine):
             raise InputError(f"{path} belongs to the fit of other scans. Fit the series again.")
         settings = settings_from_dict(model["settings"])
-        return FITS[type(settings)].restore(grid, settings, weights, model["facts"])
+        terms, about = weights.pop(_BRIGHTNESS, None), model.get("brightness")
+        brightness = None if terms is None else Brightness(terms, tuple(about["stride"]), tuple(about["span"]))
+        return *FITS[type(settings)].restore(grid, settings, weights, model["facts"]), brightness
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
 
@@ -223,17 +239,17 @@ def _config(described: Mapping[str, Any]) -> FitConfig:
 
 def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
     hashed: dict[Path, str] = {}
-    scans: list[Scan] = []
-    for row in described["scans"]:
+    rows, stored = described["scans"], []
+    for row in rows:
         if "path" not in row:
             raise InputError(
                 f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again."
             )
         path = _checked(row, folder, hashed)
-        image = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
-        if row["resampled"]:
-            image = image.resampled_onto(scans[0].image)
-        scans.append(Scan(image, row["time"], row["time_source"]))
+        stored.append(Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"]))
+    alignments = [Alignment.from_dict(row["alignment"]) if "alignment" in row else None for row in rows]
+    images = placed(stored, [row["resampled"] for row in rows], alignments)
+    scans = [Scan(image, row["time"], row["time_source"]) for image, row in zip(images, rows, strict=True)]
     return ImageSeries(
         tuple(scans), described["time_unit"], tuple(described["frames"]), described["n_given"],
         tuple(described["series_notes"]),

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from noder.evaluate import PREDICTORS, Report
+from noder.evaluate import PREDICTORS, Report, linearity_words
+from noder.leave_one_out import LeftOut, predictions
 
 Row = dict[str, Any]
+
+MEANINGS = {
+    "a method": "the scans before and after, carried along its map and blended",
+    "a method first": "the first scan carried along its map",
+    **{name: PREDICTORS[name] for name in ("blend", "nearest", "unchanged")},
+    "linearity": "the linearity index of the first method's refit, 0 for motion at a constant rate",
+}
+"""What the columns of a leave-one-out table are."""
 
 
 def format_report(report: Report, unit: str) -> str:
@@ -25,7 +34,35 @@ def format_report(report: Report, unit: str) -> str:
             "",
             f"folded voxels (any of eight corners, all scans): {report.folds} at most; "
             f"inverse residual {report.inverse_residual_mm:.4f} mm at most",
+            *_linearity_lines(report.linearity),
+            *_spread_lines(report.spread, unit),
             *(f"note: {note}" for note in report.notes),
+        ]
+    )
+
+
+def format_left_out(found: LeftOut, unit: str) -> str:
+    """Scores in the mask of every left-out scan by all predictions, their means, and the verdict."""
+    if not found.rows:
+        return "No scan was left out by all refits: there is nothing to compare yet."
+    names = predictions(found.rows[0])
+    head = ["scan", f"time ({unit})", *names, "linearity"]
+    rows = [_left_out_cells(row, names) for row in found.rows]
+    means = [
+        [where, "", *(f"{scores[name]['nrmse_mask']:.4f}" for name in names), ""]
+        for where, scores in (("mean within", found.within), ("mean beyond", found.beyond))
+        if scores
+    ]
+    folds = max(int(row[name]["folds"]) for row in found.rows for name in names if "folds" in row[name])
+    return "\n".join(
+        [
+            *(["stopped early: these scans have been left out by all methods"] if found.stopped else []),
+            "NRMSE in the mask, each scan predicted by fits that never saw it:",
+            *aligned([head, *rows, *means]),
+            "",
+            *(f"{name}: {meaning}" for name, meaning in MEANINGS.items()),
+            f"folded voxels (any of eight corners, all refits): {folds} at most",
+            *(f"note: {note}" for note in found.notes),
         ]
     )
 
@@ -49,6 +86,35 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines of columns."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _left_out_cells(row: Row, names: Sequence[str]) -> list[str]:
+    scores = [f"{row[name]['nrmse_mask']:.4f}" for name in names]
+    beyond = " (extrapolated)" if row["extrapolated"] else ""
+    return [f"{row['index']}{beyond}", f"{row['time']:g}", *scores, f"{row['linearity_index']:.3f}"]
+
+
+def _linearity_lines(linearity: float | None) -> list[str]:
+    return [] if linearity is None else [linearity_words(linearity)]
+
+
+def _spread_lines(rows: Sequence[Row], unit: str) -> list[str]:
+    if not rows:
+        return []
+    head = ["scan", f"time ({unit})", "role", "displacement (mm)", "its SD (mm)", "SD of the prediction", "relative"]
+    body = [
+        [
+            "-" if row["index"] is None else str(row["index"]),
+            f"{row['time']:g}",
+            row["role"] + (", extrapolated" if row["extrapolated"] else ""),
+            f"{row['displacement_mm']:.3f}",
+            f"{row['displacement_sd_mm']:.3f}",
+            f"{row['prediction_sd']:.4g}",
+            f"{row['prediction_sd_relative']:.4f}",
+        ]
+        for row in rows
+    ]
+    return ["", f"Spread over {rows[0]['seeds']} seeds, in the mask:", *aligned([head, *body]), ""]
 
 
 def _scan_cells(row: Row, names: Sequence[str]) -> list[str]:

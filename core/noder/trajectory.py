@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noder.decoder import Matrices, SeparableDecoder, aligned_axes, apply_separable, as_tensor
+from noder.carriers import carriers_at
+from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
 from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
 from noder.flow import Flow
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
+from noder.intensity import Brightness
+from noder.places import Place, Places
 
 Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
 _LEAST_DETERMINANT = 1e-6
 _EXACT_VOXELS = 1e-3
-_Kind = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
-_PLACES = 16
 
 
 @dataclass(frozen=True, eq=False)
 class SeenScan:
-    """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS."""
+    """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS.
+
+    `residual` says how badly the other scans predict it (`Trajectory.residual`); equal ones count alike.
+    """
 
     index: int
     time: float
     name: str
     volume: Tensor
+    residual: float = 1.0
 
 
 class Trajectory:
@@ -42,7 +48,7 @@ class Trajectory:
 
     `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u, or into the velocities of `flow`, where
     there is one. Points are RAS mm, (...,3) in float64, displacements are mm. Between voxels u is linear, beyond the
-    grid it is constant. Times are in `unit`.
+    grid it is constant. Times are in `unit`. `intensity` is a change of brightness beside the motion, if there is one.
     """
 
     def __init__(
@@ -53,17 +59,18 @@ class Trajectory:
         unit: str,
         stored_grid: Grid | None = None,
         flow: Flow | None = None,
+        intensity: Brightness | None = None,
     ) -> None:
         self.decoder = decoder
         self.flow = flow
+        self.intensity = intensity
         self.scans = tuple(sorted(scans, key=lambda scan: scan.time))
         self.unit = unit
         self.stored_grid = stored_grid or decoder.grid
         self._curve = coefficients
         self._decoded: OrderedDict[float, Tensor] = OrderedDict()
         self._lock = Lock()  # a window reads from several threads
-        self._places: OrderedDict[tuple[Triple, bytes], _Place] = OrderedDict()
-        self._matrices: OrderedDict[tuple[str, int, bytes], Tensor] = OrderedDict()
+        self._places = Places(decoder)
         self._inverses: dict[float, tuple[Tensor, float]] = {}
 
     @property
@@ -100,7 +107,7 @@ class Trajectory:
         low = [min(a, n - 1) for a, n in zip(low, self.grid.shape, strict=True)]
         high = [min(max(a, b), n - 1) for a, b, n in zip(low, high, self.grid.shape, strict=True)]
         axes = [np.arange(a, b + 1, dtype=float) for a, b in zip(low, high, strict=True)]
-        u = apply_separable(self._rows(axes), self._curve(t))
+        u = apply_separable(self._places.rows(axes), self._curve(t))
         return sample_displacement(u, index - torch.tensor(low, dtype=index.dtype)).to(points_mm.dtype)
 
     def inverse(self, points_mm: Tensor, t: float) -> Tensor:
@@ -121,7 +128,7 @@ class Trajectory:
 
     def field(self, grid: Grid, t: float) -> DisplacementField:
         """u(.,t) on any grid; on a slice of the reference's grid only that slice is decoded."""
-        place = self._place(grid)
+        place = self._places.of(grid)
         if place.rows is None or self.flow is not None:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
@@ -135,20 +142,13 @@ class Trajectory:
         """Largest |phi_t(phi_t^-1(x)) - x| in mm on the reference's grid, where the pre-image lies inside it."""
         return self._inverse(t)[1]
 
-    def carriers(self, t: float, without: int | None = None) -> list[tuple[int, float]]:
-        """Positions in `scans` of the seen scans before and after t, with their weights by distance in time.
+    def carriers(self, t: float, without: int | None = None, *, by_residual: bool = True) -> list[tuple[int, float]]:
+        """Positions in `scans` of the seen scans before and after t, with their weights (`carriers_at`).
 
-        Before the first scan the first, after the last the last. `without` leaves one position out.
+        By distance in time and by residual, or by distance alone. `without` leaves one position out.
         """
-        known = [(k, scan.time) for k, scan in enumerate(self.scans) if k != without]
-        before, after = [p for p in known if p[1] <= t], [p for p in known if p[1] >= t]
-        if not before or not after:
-            return [((before[-1] if before else after[0])[0], 1.0)]
-        (a, t_a), (b, t_b) = before[-1], after[0]
-        if a == b or t_a == t_b:
-            return [(a, 1.0)]
-        part = (t - t_a) / (t_b - t_a)
-        return [(a, 1.0 - part), (b, part)]
+        residuals = [scan.residual if by_residual else 1.0 for scan in self.scans]
+        return carriers_at(t, self.times, residuals, without)
 
     def predict(
         self,
@@ -162,8 +162,8 @@ class Trajectory:
         """The predicted image (1,I,J,K) at t on `grid` (default: the reference's), edge values outside the scans.
 
         `carry="first"` is I_0 o phi_t (Bai and Hong 2024); "neighbours" carries the seen scans before and after t
-        along the flow to t and blends them by their distance in time. `without` leaves a seen scan out (scoring).
-        For the screen the inverse maps are read between voxels, and sampling is in float32; `exact`, for scores and
+        along the flow to t and blends them by distance in time and residual. `without` leaves a seen scan out, to score
+        it. For the screen the inverse maps are read between voxels, and sampling is in float32; `exact`, for scores and
         files, solves for the inverse at every point and samples in float64.
         """
         if carry not in CARRIES:
@@ -171,7 +171,46 @@ class Trajectory:
         change, still, moved = self._pulled(grid or self.grid, t, torch.float64 if exact else torch.float32)
         chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
         parts = [weight * self._carry(k, t, still, moved, exact) for k, weight in chosen]
+        if self.intensity is not None:  # a carried scan has the brightness of its own time
+            added = self.intensity.powers(t) - sum(w * self.intensity.powers(self.scans[k].time) for k, w in chosen)
+            parts.append(self.intensity.at(moved, added))
         return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]).float()
+
+    def brightness(self, t: float, grid: Grid | None = None) -> Tensor:
+        """What the intensity model adds to the carried reference (I,J,K) on the frame at t, in image units.
+
+        The change of brightness since the reference, apart from motion; 0 where the fit has no such model.
+        """
+        change, _, moved = self._pulled(grid or self.grid, t, torch.float32)
+        if self.intensity is None:
+            return change.undo(torch.zeros(moved.shape[:-1]))
+        return change.undo(self.intensity.at(moved, self.intensity.powers(t))[0])
+
+    def pulled_back(self) -> Iterator[Tensor]:
+        """Every seen scan but the first, pulled back to the reference (1,I,J,K), one at a time."""
+        index = self.grid.indices().float()
+        for scan in self.scans[1:]:
+            yield sample_at_index(scan.volume, self._near_inverse(index, scan.time))
+
+    def judged(self, residuals: Sequence[float], intensity: Brightness | None) -> Trajectory:
+        """The same map with a residual for each seen scan and a change of brightness; keeps what has been computed."""
+        other = copy(self)
+        other.scans = tuple(replace(scan, residual=r) for scan, r in zip(self.scans, residuals, strict=True))
+        other.intensity = intensity
+        return other
+
+    def residual(self, position: int, mask: NDArray[np.bool_]) -> float:
+        """Root of the mean square in `mask` (I,J,K) of a seen scan less its prediction from the others.
+
+        Taken at every second voxel, as near as the screen shows it.
+        """
+        every = tuple(slice(None, None, step) for step in self._stride)
+        affine = self.grid.affine @ np.diag([*self._stride, 1])
+        chosen = mask[every] if mask[every].any() else np.ones_like(mask[every])
+        scan = self.scans[position]
+        found = self.predict(scan.time, Grid(cast(Triple, chosen.shape), affine), without=position)
+        left = (found - scan.volume[(slice(None), *every)])[0].numpy()[chosen]
+        return float(np.sqrt(np.mean(left**2, dtype=np.float64)))
 
     def prepare(self) -> Trajectory:
         """Compute the inverses that `carry="neighbours"` needs: the first prediction is then as quick as the next."""
@@ -190,7 +229,7 @@ class Trajectory:
         Negative where the map folds. On the reference's voxels it comes from central differences.
         """
         grid = grid or self.grid
-        place = self._place(grid)
+        place = self._places.of(grid)
         if place.rows is None or place.slopes is None:
             det = self._determinant_at(grid.points(), t)
         elif self.flow is not None:
@@ -207,7 +246,7 @@ class Trajectory:
             columns.append(apply_separable((x, y, z), c))
         return determinant(columns)
 
-    def _determinant_around(self, flow: Flow, place: _Place, t: float) -> Tensor:
+    def _determinant_around(self, flow: Flow, place: Place, t: float) -> Tensor:
         """Central differences over one voxel to each side, one-sided at the border, as everywhere."""
         lasts = [n - 1 for n in self.grid.shape]
         columns = []
@@ -234,7 +273,7 @@ class Trajectory:
 
     def _pulled(self, grid: Grid, t: float, dtype: torch.dtype) -> tuple[Reorientation, Tensor, Tensor]:
         """The change of `grid` to closest RAS, its voxels as indices of the reference (I,J,K,3), and phi_t of them."""
-        place = self._place(grid)
+        place = self._places.of(grid)
         if place.rows is None:
             points = grid.reoriented(place.change).points()
             moved = self.grid.to_index(points + self.displacement(points, t))
@@ -245,22 +284,6 @@ class Trajectory:
             return place.change, still, self.flow.forward(still, t) if exact else self.flow.near(still, t)
         u = apply_separable(place.rows, self._in_voxels(self._curve(t)))
         return place.change, still, still + u.movedim(0, -1).to(dtype)
-
-    def _place(self, grid: Grid) -> _Place:
-        """How `grid` lies to the reference's; the last few are kept, since a slice is asked for at many times."""
-        key = (grid.shape, grid.affine.tobytes())
-        place = self._places.get(key)
-        if place is None:
-            change = grid.reorientation()
-            axes = aligned_axes(self.grid, grid.reoriented(change))
-            rows = None if axes is None else self._rows(axes)
-            slopes = None if axes is None else self._slopes(axes)
-            place = _Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
-            with self._lock:
-                self._places[key] = place
-                while len(self._places) > _PLACES:
-                    self._places.popitem(last=False)
-        return place
 
     def _carry(self, position: int, t: float, still: Tensor, moved: Tensor, exact: bool) -> Tensor:
         """Scan `position` at time t: sampled at phi_s^-1 of the indices that phi_t has pulled into the reference."""
@@ -342,39 +365,3 @@ class Trajectory:
 
     def _sample(self, u: Tensor, points: Tensor) -> Tensor:
         return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)
-
-    def _rows(self, axes: list[NDArray[np.float64]]) -> Matrices:
-        x, y, z = (self._matrix(self.decoder.rows, axis, index) for axis, index in enumerate(axes))
-        return x, y, z
-
-    def _slopes(self, axes: list[NDArray[np.float64]]) -> Matrices:
-        x, y, z = (self._matrix(self.decoder.slopes, axis, index) for axis, index in enumerate(axes))
-        return x, y, z
-
-    def _matrix(self, kind: _Kind, axis: int, index: NDArray[np.float64]) -> Tensor:
-        """A decoder's matrix; those of whole axes are kept, since all slices across the others share them."""
-        if len(index) == 1:
-            return as_tensor(kind(axis, index))
-        key = (kind.__name__, axis, index.tobytes())
-        matrix = self._matrices.get(key)
-        if matrix is None:
-            matrix = as_tensor(kind(axis, index))
-            with self._lock:
-                self._matrices[key] = matrix
-                while len(self._matrices) > _PLACES:
-                    self._matrices.popitem(last=False)
-        return matrix
-
-
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """A grid seen from the reference's.
-
-    Its change to closest RAS, its planes' voxel coordinates along each axis, and the decoder's matrices for them; None
-    where the axes are not parallel.
-    """
-
-    change: Reorientation
-    axes: list[Tensor]
-    rows: Matrices | None
-    slopes: Matrices | None

@@ -56,6 +56,12 @@ class GrowingTrajectory:
             growth.reshape(-1)[0] = -1.0
         return growth
 
+    intensity: Any = "brighter by 10 a unit of time"
+
+    def brightness(self, t: float, grid: Grid | None = None) -> Tensor:
+        self.calls.append("brightness")
+        return 10 * t * torch.ones((grid or self.grid).shape)
+
     def predict(self, t: float, grid: Grid | None = None, carry: str = "neighbours") -> Tensor:
         self.calls.append("predict")
         grid = grid or self.grid

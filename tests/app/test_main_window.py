@@ -164,6 +164,16 @@ class TestOverlayPanel:
             panel.hi.setValue(50)
         assert asked.args == [0, 50]
 
+    def test_one_colour_map_is_switched_on_in_place_of_another(self, panel, qtbot):
+        panel.set_overlays(OverlaySettings(jacobian=True, quiver=True))
+        with qtbot.waitSignal(panel.overlays_requested) as asked:
+            panel.brightness.click()
+        assert asked.args == [OverlaySettings(brightness=True, quiver=True)]
+        panel.set_overlays(asked.args[0])
+        with qtbot.waitSignal(panel.overlays_requested) as asked:
+            panel.brightness.click()
+        assert asked.args == [OverlaySettings(quiver=True)]
+
     def test_what_cannot_be_shown_is_off(self, panel):
         panel.set_available(has_series=True, has_trajectory=False)
         assert panel.shows["observed"].isEnabled()

@@ -10,6 +10,7 @@ from noder_viewer.overlays import (
     OVERLAYS,
     SCALES,
     Quiver,
+    brightening,
     jacobian_limit,
     log_jacobian,
     motion_arrows,
@@ -37,6 +38,24 @@ def test_growing_tissue_has_log_j_above_0_and_arrows_outwards(grid) -> None:
     tips = arrows.start + arrows.vector
     np.testing.assert_allclose(arrows.vector, (tips - centre) * (1 - 1 / 1.1), atol=1e-5)
     assert "where tissue went" in arrows.title
+
+
+def test_brightness_is_in_the_scans_own_values_on_a_round_scale() -> None:
+    trajectory = doubles.session().trajectory
+    plane = Plane(trajectory.grid, 1, 25)
+    heat = brightening(trajectory, 1.5, plane, LOOK)
+    assert heat.values.shape == plane.shape
+    assert (heat.values == 15.0).all()
+    assert (heat.quantity, heat.limit, heat.n_folds, heat.can_fold) == ("brightness", 20.0, 0, False)
+    trajectory.intensity = None
+    assert "no intensity model" in brightening(trajectory, 1.5, plane, LOOK).title
+
+
+def test_one_colour_map_takes_the_place_of_another() -> None:
+    both = OverlaySettings(quiver=True).switched("jacobian", on=True).switched("brightness", on=True)
+    assert (both.jacobian, both.brightness, both.quiver) == (False, True, True)
+    off = both.switched("brightness", on=False).switched("quiver", on=False)
+    assert (off.jacobian, off.brightness, off.quiver) == (False, False, False)
 
 
 def test_arrow_tips_stay_on_the_lattice_whatever_their_scale() -> None:

@@ -1,13 +1,17 @@
 """Scores: the right truth, the right rule, and no scan scored against itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from engine_kit import SHORT, moving_series
 from skimage.metrics import normalized_root_mse
 
 from noder.errors import InputError
-from noder.evaluate import carried_labels, label_rows
+from noder.evaluate import carried_labels, label_rows, predicted
 from noder.fit import FitConfig, fit
+from noder.grid import Grid
 from noder.image import write_volume
 
 
@@ -69,3 +73,21 @@ def test_another_number_of_label_volumes_is_refused(tmp_path) -> None:
     result = fit(series, FitConfig(settings=SHORT))
     with pytest.raises(InputError, match="2 label volumes"):
         label_rows(result.trajectory, series, tmp_path / "two.nii.gz")
+
+
+@pytest.mark.parametrize("kind", ["displacement", "flow"])
+def test_scores_slab_by_slab_are_those_of_the_whole_volume(kind: str) -> None:
+    """The grid has 40 planes: two slabs and a half, none of which may show."""
+    grid = Grid((40, 20, 18), np.diag([1.5, 1.5, 1.5, 1.0]))
+    series, _ = moving_series(grid, mm_per_time=2.5)
+    settings = replace(SHORT, folding=0.0, map=kind, coarse_iterations=15, middle_iterations=0, fine_iterations=0)
+    result = fit(series, FitConfig(settings=settings, hold_out=(2,)))
+    trajectory, row = result.trajectory, result.report.rows[2]
+    for carry in ("neighbours", "first"):
+        whole = trajectory.predict(2.0, carry=carry, exact=True)
+        assert torch.allclose(predicted(trajectory, 2.0, carry), whole, atol=1e-2)  # of a range of 1000
+    least = trajectory.field(grid, 2.0).corner_determinant()
+    assert row["smallest_determinant"] == pytest.approx(float(least.min()), abs=1e-4)
+    assert row["folds"] == int((least <= 0).sum())
+    growth = trajectory.jacobian(2.0)[torch.from_numpy(result.mask()[0])]
+    assert row["log_jacobian_sd"] == pytest.approx(float(growth[growth > 0].log().std(correction=0)), rel=1e-4)

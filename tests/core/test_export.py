@@ -20,6 +20,7 @@ from sample_grids import GRIDS, moving_trajectory
 
 from noder.errors import InputError, OutputError, UsageError
 from noder.export import EXPORTERS, ExportOptions, export, export_steps
+from noder.intensity import Brightness
 
 VOLUMES = ["predictions", "fields_itk", "jacobians"]
 ROWS = [
@@ -30,7 +31,16 @@ ROWS = [
 
 def result_on(name: str = "oblique LPI", **options: Any) -> Any:
     trajectory = moving_trajectory(GRIDS[name], **options)
-    return SimpleNamespace(trajectory=trajectory, report=SimpleNamespace(rows=ROWS))
+    return SimpleNamespace(trajectory=trajectory, series=SimpleNamespace(scans=()), report=SimpleNamespace(rows=ROWS))
+
+
+def brightening(result: Any) -> Any:
+    """The same with a change of brightness that does not compress."""
+    trajectory = result.trajectory
+    terms = torch.rand(2, *trajectory.grid.shape, generator=torch.Generator().manual_seed(1))
+    change = Brightness(terms, (1, 1, 1), (trajectory.t_first, trajectory.t_last))
+    result.trajectory = trajectory.judged([1.0] * len(trajectory.scans), change)
+    return result
 
 
 def values(path: Path) -> np.ndarray:
@@ -225,7 +235,7 @@ def test_a_second_export_replaces_the_first_and_leaves_other_files(tmp_path: Pat
 @pytest.mark.parametrize("name", [name for name in EXPORTERS if name != "metrics_csv"])
 def test_a_full_disk_leaves_nothing(name: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"disk is full|cannot be written") as caught, disk_of(1000):
-        export(result_on(), [name], [0.5, 1.0], tmp_path / "out")
+        export(brightening(result_on()), [name], [0.5, 1.0], tmp_path / "out")
     assert ".noder-" not in str(caught.value)
     assert str(tmp_path / "out") in str(caught.value)
     assert names_in(tmp_path) == set()

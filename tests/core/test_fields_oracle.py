@@ -38,7 +38,7 @@ def exported(trajectory: Trajectory, folder: Path) -> Path:
     """`folder` with reference.nii.gz and everything that is exported at TIME."""
     undo = trajectory.stored_grid.reorientation().undo
     write_volume(folder / "reference.nii.gz", undo(trajectory.scans[0].volume)[0].numpy(), trajectory.stored_grid)
-    result = SimpleNamespace(trajectory=trajectory, report=None)
+    result = SimpleNamespace(trajectory=trajectory, series=SimpleNamespace(scans=()), report=None)
     export(result, ["predictions", "fields_itk", "jacobians"], [TIME], folder, carry="first")
     return folder
 
@@ -121,7 +121,7 @@ def test_a_growing_ball_has_j_above_1_and_arrows_outward(
 ) -> None:
     grid, growth, radius = Grid((28, 24, 20), affine_of(code, (1.0, 1.25, 1.5), turn)), 1.1, 7.5
     trajectory = growing_trajectory(grid, radius, growth)
-    result = SimpleNamespace(trajectory=trajectory, report=None)
+    result = SimpleNamespace(trajectory=trajectory, series=SimpleNamespace(scans=()), report=None)
     export(result, ["fields_itk", "jacobians", "predictions"], [1.0], tmp_path)
 
     arm = grid.points().numpy() - grid.corners_mm.mean(axis=0)

@@ -3,27 +3,32 @@
 import copy
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from engine_kit import SHORT, box_grid, moving_series, push
 from torchdiffeq import odeint
 
+from noder import kernels
+from noder.decoder import Decoder
 from noder.errors import UsageError
 from noder.fit import FitConfig, fit
-from noder.methods import FITS
+from noder.grid import Grid
+from noder.methods import FITS, PRESETS, Settings
 from noder.methods.curve import TimedCurve
 from noder.methods.latent import LATENTS, GridLatent, Latent, clock, make_latent
 from noder.methods.noder import NoderSettings
 from noder.methods.ode import SOLVERS, LatentCurve, integrate
 from noder.methods.problem import pyramid
 
-SHAPE = (9, 10, 8)
+DECODER = Decoder(Grid((21, 26, 16), np.eye(4)), (5.0, 5.0, 5.0), (10.0, 10.0, 10.0))
+SHAPE = DECODER.shape
 
 
 @pytest.fixture(params=sorted(LATENTS))
 def busy(request: pytest.FixtureRequest) -> Latent:
     """A latent space whose trajectory bends: its last map is not zero."""
-    latent = make_latent(request.param, SHAPE, seed=0)
+    latent = make_latent(request.param, DECODER, seed=0)
     with torch.no_grad():
         latent.write.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
     return latent.requires_grad_(False)
@@ -35,7 +40,7 @@ def coefficients(latent: Latent, z: torch.Tensor) -> torch.Tensor:
 
 def test_integrating_the_few_numbers_equals_integrating_the_control_points() -> None:
     """dc/dt = B h(read(half c), t) on the full control grid, with the same solver, gives the same c."""
-    latent = make_latent("grid", SHAPE, seed=0)
+    latent = make_latent("grid", DECODER, seed=0)
     assert isinstance(latent, GridLatent)
     with torch.no_grad():
         latent.write.normal_(0, 0.5, generator=torch.Generator().manual_seed(1))
@@ -54,7 +59,7 @@ def test_integrating_the_few_numbers_equals_integrating_the_control_points() -> 
 
 @pytest.mark.parametrize("name", sorted(LATENTS))
 def test_a_fresh_latent_space_moves_nothing(name: str) -> None:
-    assert float(LatentCurve(make_latent(name, SHAPE, seed=3), 4)(0.7).abs().max()) == 0
+    assert float(LatentCurve(make_latent(name, DECODER, seed=3), 4)(0.7).abs().max()) == 0
 
 
 def test_the_curve_starts_at_the_identity_and_is_smooth_across_its_steps(busy: Latent) -> None:
@@ -109,10 +114,6 @@ def test_other_ways_to_the_gradient_agree_with_back_propagation(busy: Latent, gr
 
 
 def test_thick_slices_are_not_reduced_and_small_images_keep_eight_voxels() -> None:
-    import numpy as np
-
-    from noder.grid import Grid
-
     thick = Grid((64, 64, 16), np.diag([1.0, 1.0, 5.0, 1.0]))
     assert [factors for factors, _ in pyramid(thick, (1, 1, 1))] == [(4, 4, 1), (2, 2, 1), (1, 1, 1)]
     assert pyramid(box_grid(16), (1, 0, 0)) == [((2, 2, 2), 1)]
@@ -130,19 +131,51 @@ def test_a_known_push_is_found_with_its_sign_and_size(mm: float) -> None:
     assert float(found[0][moved].mean()) == pytest.approx(2 * mm, rel=0.25)
 
 
-def test_equal_seeds_are_bit_equal_whatever_the_threads_and_other_seeds_differ() -> None:
+QUICK = {"coarse_iterations": 4, "middle_iterations": 5, "fine_iterations": 4}
+KINDS: dict[str, Settings] = {
+    "grid": SHORT,
+    "rank": dataclasses.replace(SHORT, latent="rank", **QUICK),
+    "flow": dataclasses.replace(SHORT, map="flow", **QUICK),
+    "geodesic": dataclasses.replace(PRESETS["geodesic"]["balanced"], **QUICK),
+    "piecewise": dataclasses.replace(PRESETS["piecewise"]["balanced"], **QUICK),
+    "published": dataclasses.replace(PRESETS["noder"]["published"], epochs=6),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fit_is_bit_equal_whatever_the_threads(kind: str) -> None:
     series, _ = moving_series()
     before = torch.get_num_threads()
     try:
         found = []
-        for threads, seed in ((1, 0), (2, 0), (1, 1)):
+        for threads in (1, 2, 1):
             torch.set_num_threads(threads)
-            curve = fit(series, FitConfig(settings=SHORT, seed=seed)).model
-            found.append(curve(1.0))
+            found.append(fit(series, FitConfig(settings=KINDS[kind])).model.tensors())
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+    for other in found[1:]:
+        assert all(torch.equal(other[name], value) for name, value in found[0].items())
+
+
+def test_another_seed_is_another_fit() -> None:
+    series, _ = moving_series()
+    first, second = (fit(series, FitConfig(settings=KINDS["rank"], seed=seed)).model(1.0) for seed in (0, 1))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("kind", ["grid", "flow", "geodesic"])
+def test_the_plain_torch_path_of_other_devices_comes_to_the_same_map(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU would run, run on the CPU: not the same bits, but the same losses and displacements."""
+    series, grid = moving_series()
+    compiled = fit(series, FitConfig(settings=KINDS[kind]))
+    monkeypatch.setattr(kernels, "ENABLED", False)
+    plain = fit(series, FitConfig(settings=KINDS[kind]))
+    assert plain.history[-1].losses == pytest.approx(compiled.history[-1].losses, rel=2e-3, abs=1e-4)
+    u, v = (result.trajectory.field(grid, 2.0).u for result in (compiled, plain))
+    assert float(u.norm(dim=0).mean()) > 0.05
+    assert float((u - v).norm(dim=0).mean()) < 0.02 * float(u.norm(dim=0).mean())
 
 
 @pytest.mark.parametrize("kind", FITS)

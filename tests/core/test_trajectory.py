@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from engine_kit import box_grid, texture
@@ -126,6 +128,56 @@ def test_carriers_are_the_scans_around_weighted_by_time() -> None:
     assert trajectory.carriers(0.0, without=0) == [(1, 1.0)]
     assert trajectory.is_extrapolated(-2.0)
     assert not trajectory.is_extrapolated(1.5)
+
+
+def test_a_scan_that_fits_worse_counts_less() -> None:
+    trajectory = make().judged([1.0, 3.0, 1.0], None)
+    for t in (0.1, 0.5, 1.2, 2.9):
+        (a, weight), (_, other) = trajectory.carriers(t)
+        away = [abs(t - TIMES[k]) for k in (a, a + 1)]
+        worse = [3.0 if k == 1 else 1.0 for k in (a, a + 1)]
+        # inverse to distance in time x residual
+        assert weight / other == pytest.approx(away[1] * worse[1] / (away[0] * worse[0]))
+        assert weight + other == pytest.approx(1)
+        assert trajectory.carriers(t, by_residual=False) == make().carriers(t)
+    assert trajectory.carriers(1.0) == [(1, 1.0)]
+    for side in (-1e-6, 1e-6):
+        assert max(trajectory.carriers(1.0 + side), key=lambda part: part[1]) == (1, pytest.approx(1, abs=1e-4))
+
+
+def test_no_scan_is_left_out_altogether_because_of_its_residual() -> None:
+    for bad in ([1.0, 1e6, 1.0], [0.0, 1.0, 0.0]):
+        trajectory = make().judged(bad, None)
+        assert trajectory.carriers(0.5) == [(0, pytest.approx(0.8)), (1, pytest.approx(0.2))]
+    assert make().judged([0.0, 0.0, 0.0], None).carriers(0.5) == [(0, 0.5), (1, 0.5)]
+
+
+def test_the_residual_is_what_the_other_scans_do_not_predict() -> None:
+    """A noisy scan has the largest, and a blend that trusts it less is nearer to the truth."""
+    still = make(size_mm=0.0)
+    clean = still.scans[0].volume
+    random = torch.Generator().manual_seed(2)
+    noisy = [clean + sd * torch.randn(clean.shape, generator=random) for sd in (10.0, 80.0, 10.0)]
+    scans = [replace(scan, volume=volume) for scan, volume in zip(still.scans, noisy, strict=True)]
+    trajectory = Trajectory(still.decoder, still._curve, scans, "years", still.stored_grid)
+    mask = np.ones(trajectory.grid.shape, dtype=bool)
+    residuals = [trajectory.residual(k, mask) for k in range(3)]
+    part = (2 / 3, 1 / 3)  # how 0 and 2 are blended at 1
+    expected = math.sqrt(80.0**2 + sum((10.0 * p) ** 2 for p in part))
+    assert residuals[1] == pytest.approx(expected, rel=0.05)
+    assert min(residuals[0], residuals[2]) == pytest.approx(math.hypot(80.0, 10.0), rel=0.05)
+    judged = trajectory.judged([10.0, 80.0, 10.0], None)
+    blended, by_time = (float((each.predict(0.6) - clean).std()) for each in (judged, trajectory))
+    assert blended < 0.6 * by_time
+
+
+def test_judging_keeps_the_map_and_what_was_computed() -> None:
+    trajectory = make().prepare()
+    judged = trajectory.judged([1.0, 2.0, 3.0], None)
+    assert judged.is_prepared
+    assert [scan.residual for scan in judged.scans] == [1.0, 2.0, 3.0]
+    assert [scan.residual for scan in trajectory.scans] == [1.0, 1.0, 1.0]
+    assert torch.equal(judged.field(judged.grid, 2.0).u, trajectory.field(trajectory.grid, 2.0).u)
 
 
 def test_neighbours_blend_the_carried_scans() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,12 +11,14 @@ from typing import Any
 import torch
 from numba import njit
 
-_ON_DISK = not getattr(sys, "frozen", False)  # a frozen program has no source files for Numba's cache to go by
-
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba's njit without the GIL; kept on disk."""
-    machine_code: Callable[..., Any] = njit(nogil=True, cache=_ON_DISK, error_model="numpy")(function)
+    """Numba's njit without the GIL; kept on disk, where there is a folder to write to."""
+    machine_code: Callable[..., Any]
+    try:
+        machine_code = njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder: compiled anew by every process
+        machine_code = njit(nogil=True, error_model="numpy")(function)
     return machine_code
 
 

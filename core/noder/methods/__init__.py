@@ -53,11 +53,19 @@ class Fit(Protocol):
 
 _QUICK: dict[str, Any] = {"coarse_iterations": 40, "middle_iterations": 60, "fine_iterations": 0}
 
+# The paper's own design: the published losses (Smoothness sums over the components, which the published mean divides by
+# 3; Boundary is a mean over all six faces, where the published one adds up three pairs), no folding penalty, full size.
+_PAPER = NoderSettings(
+    latent="autoencoder", window=21, smoothing=15.0, control_spacing=4.0, smoothness=0.05 / 3, boundary=0.0001 * 6,
+    folding=0.0, learning_rate=0.005, coarse_iterations=0, middle_iterations=0, fine_iterations=300,
+)  # fmt: skip
+
 PRESETS: dict[str, dict[str, Settings]] = {
     "noder": {
         "fast": NoderSettings(**_QUICK),
         "balanced": NoderSettings(),
         "published": PublishedSettings(),
+        "paper": _PAPER,
     },
     "geodesic": {"fast": GeodesicSettings(**_QUICK), "balanced": GeodesicSettings()},
     "piecewise": {"fast": PiecewiseSettings(**_QUICK), "balanced": PiecewiseSettings()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ SMALLEST_AXIS = 8
 _SAMPLES = 100_000
 _CELLS = 24
 """Cells along the longest axis at the coarsest level."""
+_SMOOTHING = 0.7
+"""Standard deviation in cells of the level."""
 _LEAST_OVERLAP = 0.05
 """Part of the samples that must lie in the moving image for a correlation to mean anything."""
 
@@ -62,11 +65,15 @@ class Pair:
         return [*levels, finest]
 
     def at(self, mm: float) -> Pair:
-        """Both as block means with cells of about `mm`."""
+        """Both as block means with cells of about `mm`, a little smoothed.
+
+        Without it noise, which an interpolation lessens, would draw scans that lie alike half a tenth of a voxel apart.
+        """
         a, b = _factors(self.fixed_grid, mm), _factors(self.moving_grid, mm)
         mask = None if self.mask is None else _means(self.mask.astype(np.float32), a) > 0
-        ours, theirs = _means(self.fixed, a), _means(self.moving, b)
-        return Pair(ours, self.fixed_grid.coarsen(a), theirs, self.moving_grid.coarsen(b), mask)
+        ours, theirs = self.fixed_grid.coarsen(a), self.moving_grid.coarsen(b)
+        fixed, moving = _smooth(_means(self.fixed, a), ours, mm), _smooth(_means(self.moving, b), theirs, mm)
+        return Pair(fixed, ours, moving, theirs, mask)
 
     def samples(self) -> tuple[Matrix, NDArray[np.float64]]:
         """RAS mm (N,3) and values (N,) of the fixed volume's voxels in the mask: all, or a fixed random choice."""
@@ -76,13 +83,26 @@ class Pair:
         index = np.stack(np.unravel_index(chosen, self.fixed.shape), axis=-1).astype(np.float64)
         return moved(self.fixed_grid.affine, index), self.fixed.ravel()[chosen].astype(np.float64)
 
+    @cached_property
+    def _spline(self) -> NDArray[np.float64]:
+        from scipy import ndimage
+
+        coefficients: NDArray[np.float64] = ndimage.spline_filter(
+            self.moving, order=3, output=np.float64, mode="mirror"
+        )
+        return coefficients
+
     def look_up(self, points_mm: Matrix) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The moving volume, linear, at RAS mm (N,3), and which points lie in it."""
+        """The moving volume, by cubic B-splines, at RAS mm (N,3), and which points lie in it.
+
+        Not linear: what that blurs between two slices is more like the other scan, and the two part by part of a slice.
+        """
         from scipy import ndimage
 
         index = moved(self.moving_grid.inverse_affine, points_mm)
         inside = np.all((index >= 0) & (index <= np.array(self.moving.shape) - 1), axis=-1)
-        values = ndimage.map_coordinates(self.moving, index.T, output=np.float64, order=1, mode="nearest")
+        index = np.clip(index, 0, np.array(self.moving.shape) - 1)  # the edge value goes on
+        values = ndimage.map_coordinates(self._spline, index.T, order=3, mode="mirror", prefilter=False)
         return values, np.asarray(inside)
 
     def correlation(self, matrix: Matrix) -> float:
@@ -99,7 +119,9 @@ def moved(matrix: Matrix, points: Matrix) -> Matrix:
 
 
 def correlation_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Pearson's; 0 where one is constant."""
+    """Pearson's; 0 where one is constant or both are empty."""
+    if len(a) == 0:
+        return 0.0
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / norm if norm > 0 else 0.0
@@ -129,3 +151,11 @@ def _factors(grid: Grid, mm: float) -> Triple:
 def _means(volume: Volume, factors: Triple) -> Volume:
     means: Volume = block_mean(torch.from_numpy(volume)[None], factors)[0].numpy()
     return means
+
+
+def _smooth(volume: Volume, grid: Grid, mm: float) -> Volume:
+    """Equally along all axes: two grids that lie askew must show one thing."""
+    from scipy import ndimage
+
+    smooth: Volume = ndimage.gaussian_filter(volume, [_SMOOTHING * mm / h for h in grid.spacing])
+    return smooth

@@ -25,21 +25,22 @@ def refined(pair: Pair, matrix: Matrix, kind: str) -> Matrix:
     """The rigid or affine map of highest correlation near `matrix`, at the resolution of `pair`."""
     points, ours = pair.samples()
     small = _SMALL_STEP * min(pair.moving_grid.spacing)
-    damping, value = _DAMPING, pair.correlation(matrix)
+    damping, (theirs, inside) = _DAMPING, pair.look_up(moved(matrix, points))
     for _ in range(_ITERATIONS):
         step = _step(pair, moved(matrix, points), ours, kind, damping)
         if step is None:
             break
         candidate = step @ matrix
-        theirs, inside = pair.look_up(moved(candidate, points))
-        better = inside.any() and correlation_of(ours[inside], theirs[inside]) > value
-        if not better and damping > 1:
-            break
-        damping = damping / 4 if better else damping * 32
+        values, there = pair.look_up(moved(candidate, points))
+        both = inside & there  # a slice that leaves the image must not decide: two scans often end at one place
+        better = correlation_of(ours[both], values[both]) > correlation_of(ours[both], theirs[both])
         if not better:
+            if damping > 1:
+                break
+            damping *= 32
             continue
         far = np.linalg.norm(moved(candidate - matrix, points), axis=-1).mean()
-        matrix, value = candidate, correlation_of(ours[inside], theirs[inside])
+        matrix, theirs, inside, damping = candidate, values, there, damping / 4
         if far < small:
             break
     return matrix

@@ -1,0 +1,82 @@
+"""How the grids that are asked for lie to a decoder's; kept, since a slice is asked for at many times."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noder.decoder import Matrices, SeparableDecoder, aligned_axes, as_tensor
+from noder.grid import Grid, Reorientation, Triple
+
+Axes = list[NDArray[np.float64]]
+_Kind = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
+_KEPT = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A grid seen from the decoder's.
+
+    Its change to closest RAS, its planes' voxel coordinates along each axis, and the decoder's matrices for them; None
+    where the axes are not parallel.
+    """
+
+    change: Reorientation
+    axes: list[Tensor]
+    rows: Matrices | None
+    slopes: Matrices | None
+
+
+class Places:
+    """The last few places and matrices of a decoder. A window asks from several threads."""
+
+    def __init__(self, decoder: SeparableDecoder) -> None:
+        self.decoder = decoder
+        self._lock = Lock()
+        self._places: OrderedDict[tuple[Triple, bytes], Place] = OrderedDict()
+        self._matrices: OrderedDict[tuple[str, int, bytes], Tensor] = OrderedDict()
+
+    def of(self, grid: Grid) -> Place:
+        """Where `grid` lies."""
+        key = (grid.shape, grid.affine.tobytes())
+        place = self._places.get(key)
+        if place is None:
+            change = grid.reorientation()
+            axes = aligned_axes(self.decoder.grid, grid.reoriented(change))
+            rows = None if axes is None else self.rows(axes)
+            slopes = None if axes is None else self._of_axes(self.decoder.slopes, axes)
+            place = Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
+            with self._lock:
+                self._places[key] = place
+                while len(self._places) > _KEPT:
+                    self._places.popitem(last=False)
+        return place
+
+    def rows(self, axes: Axes) -> Matrices:
+        """The decoder's matrices at voxel coordinates along each axis."""
+        return self._of_axes(self.decoder.rows, axes)
+
+    def _of_axes(self, kind: _Kind, axes: Axes) -> Matrices:
+        x, y, z = (self._matrix(kind, axis, index) for axis, index in enumerate(axes))
+        return x, y, z
+
+    def _matrix(self, kind: _Kind, axis: int, index: NDArray[np.float64]) -> Tensor:
+        """A decoder's matrix; those of whole axes are kept, since all slices across the others share them."""
+        if len(index) == 1:
+            return as_tensor(kind(axis, index))
+        key = (kind.__name__, axis, index.tobytes())
+        matrix = self._matrices.get(key)
+        if matrix is None:
+            matrix = as_tensor(kind(axis, index))
+            with self._lock:
+                self._matrices[key] = matrix
+                while len(self._matrices) > _KEPT:
+                    self._matrices.popitem(last=False)
+        return matrix
