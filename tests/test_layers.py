@@ -16,6 +16,7 @@ APP = ROOT / "app" / "noder_viewer"
 # Read top to bottom: a file imports only from above it. A new file of the engine gets its place here.
 ORDER = [
     "errors",
+    "resources",
     "kernels",
     "grid",
     "fields",
@@ -36,6 +37,9 @@ ORDER = [
     "decoder",
     "regularity",
     "flow",
+    "places",
+    "carriers",
+    "intensity",
     "trajectory",
     "methods",
     "linearity",
@@ -52,7 +56,10 @@ ORDER = [
     "store",
     "predict_json",
     "export",
-    "resources",
+    "deformations",
+    "linear_autoencoder",
+    "pretrain",
+    "cli_pretrain",
     "cli",
 ]
 
@@ -71,6 +78,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
 DISTRIBUTIONS = {
     "PySide6": "pyside6-essentials",
     "skimage": "scikit-image",
+    "lightning_fabric": "lightning-fabric",
     "ants": "antspyx",
     "fsl": "fslpy",
     "pytestqt": "pytest-qt",

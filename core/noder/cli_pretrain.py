@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Generator
@@ -57,7 +58,8 @@ def autoencoder(
         fields=fields, epochs=epochs, pairs=pairs, batch=batch, voxel_mm=voxel, learning_rate=learning_rate, seed=seed,
         device=device, devices=devices,
     )  # fmt: skip
-    result, lines = _drain(pretrain(images, config, licence), quiet)
+    follows = int(os.environ.get("LOCAL_RANK", "0")) > 0  # one of several processes, and not the one that speaks
+    result, lines = _drain(pretrain(images, config, licence), quiet or follows)
     if not result.leads:
         return
     run = {"command": _command(), "device": result.device, "seconds": round(result.seconds, 1)}

@@ -52,15 +52,15 @@ COSTS: dict[str, Cost] = {
     "displacement": Cost(0.95, 0, 35, 385_000, 48, 17, 0, 3200),
     "flow": Cost(0.95, 30, 35, 500_000, 60, 45, 420, 3200),
     "pairs": Cost(0.95, 2, 1, 50_000, 80, 12, 100, 100),
-    "published": Cost(3.8, 0, 60, 200_000, 200, 12, 0, 3200),
+    "published": Cost(3.3, 0, 65, 200_000, 170, 12, 0, 3200),
 }
 AROUND = 4.4
 """Looks a voxel and seen scan before the first step and after the last: mask, levels, gains."""
 
-SCORING = {"displacement": 20.0, "published": 20.0, "flow": 50.0, "pairs": 50.0}
+SCORING = {"displacement": 20.0, "published": 22.0, "flow": 57.0, "pairs": 28.0}
 """Looks a voxel to score one scan."""
 
-SCORING_BYTES = 155.0
+SCORING_BYTES = 150.0
 VOXEL_BYTES = 4.0
 
 

@@ -371,7 +371,8 @@ def _check_settings(settings: Settings) -> None:
     for setting in fields(settings):
         value, allowed = getattr(settings, setting.name), setting.metadata["range"]
         if isinstance(value, str):
-            if value not in allowed:
+            is_file = setting.metadata.get("or_file") and Path(value).is_file()
+            if value not in allowed and not is_file:
                 raise UsageError(f"{setting.name} = {value} is not known: choose from {', '.join(allowed)}.")
         elif not allowed[0] <= value <= allowed[1]:
             low, high = allowed

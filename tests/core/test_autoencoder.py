@@ -1,5 +1,6 @@
 """The auto-encoder of deformation fields: its identity, its units, what it loses, and fits in its latent space."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from noder.errors import InputError, NoderError
 from noder.fit import FitConfig, FitResult, fit
 from noder.grid import Grid
 from noder.image import write_volume
+from noder.methods import PRESETS
 from noder.methods import autoencoder as module
 from noder.methods.autoencoder import (
     LATENT,
@@ -32,6 +34,7 @@ from noder.methods.latent import AutoencoderLatent, make_latent
 from noder.methods.noder import NoderSettings
 from noder.methods.settings import decoder_of
 from noder.methods.svf import Exponential
+from noder.regularity import Boundary, Smoothness
 from noder.series import ImageSeries
 from noder.store import load_result, save_result
 
@@ -183,7 +186,28 @@ def test_the_latent_space_is_read_and_written_in_voxels() -> None:
     random = torch.Generator().manual_seed(0)
     unit, _ = latent.shared()
     c = latent.coefficients((unit * torch.randn(unit.shape, generator=random))[None])
-    assert 0.2 < float(c.square().sum(1).mean().sqrt()) < 5
+    assert 0.2 < float(c.detach().square().sum(1).mean().sqrt()) < 5
+
+
+def test_the_paper_preset_weighs_as_published() -> None:
+    """Published: means over the components, axes and pairs of faces added up, all in voxels (here of 1 mm)."""
+    grid = Grid((12, 14, 10), np.eye(4))
+    u = torch.randn((3, *grid.shape), generator=torch.Generator().manual_seed(0))
+    smoothness = sum(float(u.diff(dim=axis).square().mean()) for axis in (1, 2, 3))
+    faces = [u.select(axis, end) for axis in (1, 2, 3) for end in (0, -1)]
+    boundary = sum(float(face.square().sum(0).mean()) for face in faces)
+    paper = PRESETS["noder"]["paper"]
+    assert isinstance(paper, NoderSettings)
+    assert paper.smoothness * float(Smoothness()(u, grid)) == pytest.approx(0.05 * smoothness, rel=1e-5)
+    assert paper.boundary * float(Boundary()(u, grid)) == pytest.approx(0.0001 * boundary, rel=1e-5)
+    assert (paper.latent, paper.window, paper.smoothing, paper.iterations) == ("autoencoder", 21, 15.0, (0, 0, 300))
+
+
+def test_the_paper_preset_fits() -> None:
+    series, _ = moving_series(times=[0.0, 1.0])
+    few = replace(PRESETS["noder"]["paper"], fine_iterations=25)
+    losses = [step.losses["similarity"] for step in fit(series, FitConfig(preset="paper", settings=few)).history]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_weights_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -162,3 +162,17 @@ def test_labels_that_were_blended_are_refused() -> None:
         dice(np.array([np.nan, 1.0]), np.array([0.0, 1.0]))
     with pytest.raises(InputError, match="cannot be compared"):
         dice(np.zeros(3), np.zeros(4))
+
+
+@pytest.mark.parametrize("shape", [(40, 11, 10), (17, 9, 8), (33, 1, 12), (18, 7, 7)])
+def test_ssim_in_slabs_is_that_of_the_whole_volume(shape: tuple[int, ...]) -> None:
+    """Slabs of 16 planes, some with a last one thinner than the window."""
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0, 1000, shape)
+    prediction = truth + rng.normal(0, 50, shape)
+    mask = rng.uniform(size=shape) > 0.4
+    flat = [np.squeeze(x) for x in (truth, prediction, mask)]
+    whole, values = structural_similarity(*flat[:2], data_range=900, win_size=ssim_window(shape), full=True)
+    scores = similarity_scores(truth, prediction, 900, mask)
+    assert scores["ssim"] == pytest.approx(whole, rel=1e-12)
+    assert scores["ssim_mask"] == pytest.approx(values[flat[2]].mean(), rel=1e-12)

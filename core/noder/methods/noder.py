@@ -176,7 +176,7 @@ class NoderFit:
         start, end = second_derivatives(states, rates)
         bends = self.latent.coefficients(torch.cat([start, end, start + end])).flatten(0, 1)
         scale = self.settings.acceleration / (6 * self.steps)
-        value, gradient = self._size(bends.detach())
+        value, gradient = self._size.with_gradient(bends.detach())
         return [bends], [scale * gradient], {"acceleration": scale * float(value)}
 
     def _flow_maps(self, level: Level) -> FlowMaps:
