@@ -58,7 +58,7 @@ def _spread(report: Report) -> list[str]:
 
 def _role(row: dict[str, Any]) -> str:
     """A scan's role; a time beyond the scans that were seen is called by its name."""
-    return "extrapolated" if row.get("extrapolated") else str(_ROLES.get(row["role"], row["role"]))
+    return "extrap." if row.get("extrapolated") else str(_ROLES.get(row["role"], row["role"]))
 
 
 def _scores(report: Report, key: str, title: str) -> str:
@@ -91,7 +91,9 @@ def _predictors(report: Report) -> list[str]:
 def _legend(report: Report) -> str:
     from noder.evaluate import PREDICTORS
 
-    lines = [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
+    beyond = any(row.get("extrapolated") for row in (*report.rows, *report.spread))
+    lines = ["<b>extrap.</b>: extrapolated, beyond the scans that were seen"] if beyond else []
+    lines += [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
     return f"<p style='color:{MUTED}'>{'<br>'.join(lines)}</p>" if lines else ""
 
 

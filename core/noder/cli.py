@@ -15,6 +15,7 @@ from noder import __version__, cli_pretrain
 from noder.errors import REMEDIES, InputError, NoderError, UsageError
 
 if TYPE_CHECKING:
+    from noder.estimate import Estimate
     from noder.fit import FitConfig, FitProgress, FitResult
     from noder.leave_one_out import LeftOutProgress
     from noder.series import ImageSeries
@@ -94,6 +95,7 @@ def info(
     time_unit: TimeUnit = None,
     resample: Resample = False,
     nan_to_zero: NanToZero = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Also say what a fit takes, by preset.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what the program sees: grid, orientation, times and where each came from, range."""
@@ -103,7 +105,23 @@ def info(
         paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero, at_least=1
     )
     description = describe(series)
-    typer.echo(_json(description) if as_json else format_description(description))
+    fits = _estimates(series) if estimate else {}
+    if as_json:
+        typer.echo(_json(description | ({"estimates": {k: asdict(v) for k, v in fits.items()}} if fits else {})))
+        return
+    typer.echo(format_description(description))
+    for name, takes in fits.items():
+        typer.echo(f"a fit with --preset {name}: {takes.words()}, on {takes.device}")
+
+
+def _estimates(series: ImageSeries) -> dict[str, Estimate]:
+    """What a fit of all scans takes, by preset."""
+    from noder.estimate import estimate
+    from noder.fit import PRESETS, FitConfig
+
+    if len(series.scans) < 2:
+        return {}
+    return {name: estimate(series, FitConfig(preset=name)) for name in PRESETS["noder"]}
 
 
 @app.command()
@@ -313,7 +331,7 @@ def _show_step(bar: Any, progress: FitProgress) -> None:
 
 def _show_refits(bar: Any, progress: LeftOutProgress) -> None:
     bar.total = progress.total
-    bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} fits [{elapsed}<{remaining}]"
+    bar.bar_format = "{desc}{percentage:3.0f}%|{bar}| {n:.1f}/{total} fits [{elapsed}<{remaining}]"
     bar.set_description("leave one out", refresh=False)
     bar.update(progress.done - bar.n)
 

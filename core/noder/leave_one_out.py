@@ -169,9 +169,10 @@ def _notes(method: str, within: Sequence[Row], beyond: Sequence[Row], n_seen: in
     notes = [_verdict(method, within)] if within else []
     for row in beyond:
         best = min(predictions(row), key=lambda name: float(row[name][_SCORE]))
+        other = "" if best == method else f"; {method} has {row[method][_SCORE]:.4f}"
         notes.append(
             f"Scan {row['index']} lies beyond the scans that its refits saw: its row is extrapolation. The best there "
-            f"is {best} ({row[best][_SCORE]:.4f}); {method} has {row[method][_SCORE]:.4f}."
+            f"is {best} ({row[best][_SCORE]:.4f}){other}."
         )
     if n_seen <= 3:  # each refit sees as many scans as there are left-out ones
         notes.append(SAFE_MODEL)

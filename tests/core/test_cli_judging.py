@@ -37,6 +37,14 @@ def test_the_estimate_comes_first_and_several_seeds_are_told_apart(scans: list[P
     assert json.loads(again.stdout)["linearity"] == report["linearity"]
 
 
+def test_info_tells_what_each_preset_takes(scans: list[Path]) -> None:
+    done = noder("info", *scans, "--times", "0,1,2,3", "--estimate", "--json")
+    assert done.returncode == 0, done.stderr
+    takes = json.loads(done.stdout)["estimates"]
+    assert {"fast", "balanced", "published"} <= set(takes)
+    assert takes["fast"]["seconds"] < takes["balanced"]["seconds"] < takes["published"]["seconds"]
+
+
 def test_leave_one_out_prints_each_scan_beside_the_baselines(scans: list[Path]) -> None:
     done = noder("evaluate", *scans[:3], "--times", "0,1,2", "--leave-one-out", "--workers", "2", *SHORT)
     assert done.returncode == 0, done.stderr

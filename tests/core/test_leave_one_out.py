@@ -1,6 +1,8 @@
 """Leave-one-out: cold refits that equal single fits, whatever the number of processes, and an honest verdict."""
 
+import os
 import re
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import numpy as np
 import pytest
 from engine_kit import SHORT, box_grid, moving_series
 
-from noder.errors import NoderError, UsageError
+from noder.errors import NoderError, OutOfMemory, UsageError
 from noder.fit import FitConfig, fit
 from noder.leave_one_out import LeftOut, judged, leave_one_out_steps, predictions, refits_of
+from noder.series import ImageSeries
+from noder.workers import Workers
 
 CONFIG = FitConfig(preset="fast", settings=replace(SHORT, middle_iterations=5, fine_iterations=0))
 
@@ -70,6 +74,20 @@ def test_stopping_keeps_the_rows_that_are_complete(workers: int) -> None:
 def test_an_error_in_another_process_is_told_here() -> None:
     with pytest.raises(NoderError, match="no-such-mask"):
         run(replace(CONFIG, mask=Path("no-such-mask.nii.gz")), workers=2, baselines=False)
+
+
+class Killed:
+    """A job that the system ends, as it does when memory runs out."""
+
+    def run(self, series: ImageSeries) -> Generator[float, bool | None, None]:
+        yield 0.0
+        os._exit(9)
+
+
+def test_a_process_that_is_killed_is_an_error_and_no_wait_for_ever() -> None:
+    series, _ = moving_series(box_grid(16), times=[0.0, 1.0])
+    with pytest.raises(OutOfMemory, match="fewer workers"), Workers(series, [Killed(), Killed()], 2) as running:
+        list(running)
 
 
 def scored(scores: dict[str, list[float]]) -> LeftOut:

@@ -20,6 +20,7 @@ from noder.methods.autoencoder import LATENT, FieldDecoder, onto_control_points,
 
 BOTTLENECK = 32
 _HARMONICS = 2
+_DRIFT = 0.5
 _CLOCK = 1 + 2 * _HARMONICS
 _TUNING = 0.02
 """The step of a pre-trained layer beside that of the others: it starts near its goal."""
@@ -62,15 +63,22 @@ class Latent(nn.Module):
 
 
 class RankLatent(Latent):
-    """`rank`: a few dozen numbers moved by a smooth MLP, with a learned linear decoder onto the control grid."""
+    """`rank`: a few dozen numbers moved by a smooth MLP, with a learned linear decoder onto the control grid.
+
+        dz/dt = a + g(z, t),   g = 0 at the start
+
+    A fresh trajectory runs at a constant rate: it bends only as far as the scans ask for it. With two scans, which say
+    nothing of the course between them, it stays the linear regression.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__(decoder)
-        self.move = _fuse(BOTTLENECK + _CLOCK)
+        self.drift = nn.Parameter(torch.randn(BOTTLENECK) * _DRIFT)
+        self.bend = nn.Sequential(nn.Linear(BOTTLENECK + _CLOCK, BOTTLENECK), nn.Tanh(), _silent(BOTTLENECK))
 
     def rate(self, t: Tensor, z: Tensor, *shared: Tensor) -> Tensor:
-        """An MLP of z and the time."""
-        h: Tensor = self.move(torch.cat([z[:-1], clock(t)]))
+        """A constant, and an MLP of z and the time."""
+        h: Tensor = self.drift + self.bend(torch.cat([z[:-1], clock(t)]))
         return torch.cat([h, torch.ones_like(h[:1])])
 
 
@@ -179,6 +187,14 @@ def make_latent(name: str, decoder: Decoder, seed: int) -> Latent:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LATENTS[name](decoder)
+
+
+def _silent(features: int) -> nn.Linear:
+    """A linear map that starts at zero."""
+    layer = nn.Linear(features, features)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _fuse(features: int) -> nn.Sequential:

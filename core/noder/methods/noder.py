@@ -40,7 +40,7 @@ class NoderSettings(FieldSettings):
                                           "help": "The displacement, or a velocity that is sampled at the moving "
                                                   "position: a true flow, with an exact inverse"})  # fmt: skip
     latent: str = field(
-        default="grid", metadata={"label": "Latent space", "unit": "", "range": tuple(LATENTS),
+        default="rank", metadata={"label": "Latent space", "unit": "", "range": tuple(LATENTS),
                                   "help": "What the ODE moves: control points, a few dozen numbers, or the latent "
                                           "grid of a pre-trained auto-encoder"})  # fmt: skip
     weights: str = field(
@@ -55,7 +55,7 @@ class NoderSettings(FieldSettings):
                                       "help": "Through the solver's steps (exact), the same with less memory, or by "
                                               "the adjoint method"})  # fmt: skip
     acceleration: float = field(
-        default=0.0, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
+        default=3e-5, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
                                "help": "Weight of the mean squared second derivative in time, mm per span squared: "
                                        "a large one makes the course linear"})  # fmt: skip
 
