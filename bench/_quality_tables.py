@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+TRUE_MAP = "first scan on the true map"
+"""A row that knows the answer, and so is no rival."""
+
 Row = dict[str, Any]
 
 
@@ -49,9 +52,10 @@ def _known_table(protocol: str, course: str, rows: list[Row]) -> str:
         "|---|" + "---|" * 17,
     ]  # fmt: skip
     means = [_mean(mine) | {"row": name} for name, mine in _grouped(rows, "row") if len(mine) == len(subjects)]
-    best = {key: min(row[key] for row in means if key in row) for key in ("end_point_withheld", "end_point_beyond")} | {
-        key: min(row[key]["nrmse"] for row in means) for key in ("neighbours_withheld", "neighbours_beyond")
-    }
+    rivals = [row for row in means if row["row"] != TRUE_MAP]
+    best = {
+        key: min(row[key] for row in rivals if key in row) for key in ("end_point_withheld", "end_point_beyond")
+    } | {key: min(row[key]["nrmse"] for row in rivals) for key in ("neighbours_withheld", "neighbours_beyond")}
     for row in means:
         cells = [_number(row, "end_point_seen", 3)]
         for key in ("end_point_withheld", "end_point_beyond"):

@@ -48,6 +48,8 @@ def main() -> None:
     options = arguments()
     facts = machine() | {"threads": options.threads}
     print(described(facts) + f"; {options.threads} threads\n", flush=True)
+    if not options.published:
+        print("No clone of the published code is given (--published DIR): all ratios are against the oracle alone.\n")
     found: Found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found |= {"machine": facts, "against": "published code" if options.published else "oracle"}
     with tempfile.TemporaryDirectory() as folder:

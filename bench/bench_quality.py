@@ -26,14 +26,16 @@ from _cine import KEPT, Cine
 from _known import BEYOND, COURSES, PROTOCOLS, SUBJECTS, TIMES, WITHHELD, Known, known_series
 from _machine import described, machine
 from _methods import NoderError, config_of, fitted, usual
-from _quality_tables import tables
+from _quality_tables import TRUE_MAP, tables
 
+from noder.fields import DisplacementField
 from noder.linearity import linearity_index
 from noder.metrics import similarity_scores
 from noder.trajectory import Trajectory
 
 ROOT = Path(__file__).parent.parent
 START, END = "<!-- tables -->", "<!-- end of tables -->"
+MISSING = "Some of its rows are not in the cache."
 Row = dict[str, Any]
 
 
@@ -42,7 +44,7 @@ def main() -> None:
     facts = machine()
     print(described(facts), flush=True)
     methods = {text: text for text in options.methods} if options.methods else usual()
-    cache = Cache(options.cache)
+    cache = Cache(options.cache, closed=options.kept)
     rows: list[Row] = []
     if "cine" in options.only:
         rows += cine_rows(methods, cache, dict(list(KEPT.items())[1:2]) if options.quick else KEPT)
@@ -50,7 +52,7 @@ def main() -> None:
         rows += known_rows(methods, cache, options)
     if options.data is None:
         print("No --data: the tables of known motion are left out.")
-    text = tables(rows)
+    text = tables([row for row in rows if row.get("failed") != MISSING])
     print(text)
     if options.write:
         write(text, rows, facts)
@@ -60,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the brains")
     parser.add_argument("--cache", type=Path, help="folder where finished rows are kept")
+    parser.add_argument("--kept", action="store_true", help="only rows that are in the cache")
     parser.add_argument("--methods", nargs="+", help="rows, instead of the usual ones")
     parser.add_argument("--only", nargs="+", choices=("cine", "known"), default=("cine", "known"))
     parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
@@ -77,18 +80,20 @@ def arguments() -> argparse.Namespace:
 class Cache:
     """Finished rows, a JSON file each."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, *, closed: bool = False) -> None:
+        self.folder, self.closed = folder, closed
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
     def row(self, key: Row, compute: Callable[[], Row]) -> Row:
-        """The row of `key`, computed if it is not there; a method that cannot be fitted gives {"failed": why}."""
+        """The row of `key`, computed if it is not there; what cannot be had gives {"failed": why}."""
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20] + ".json"
         path = None if self.folder is None else self.folder / name
         if path is not None and path.exists():
             kept: Row = json.loads(path.read_text())
             return kept
+        if self.closed:
+            return key | {"failed": MISSING}
         try:
             row = key | compute()
         except NoderError as error:
@@ -129,8 +134,8 @@ def known_rows(methods: dict[str, str], cache: Cache, options: argparse.Namespac
         series = cached(partial(known_series, options.data, subject, course))
         for protocol in options.protocols:
             case = {"table": "known", "subject": subject, "course": course, "protocol": protocol}
-            trivial = cache.row(case | {"method": "trivial"}, partial(trivial_row, series, protocol))
-            rows += [case | {"row": name} | found for name, found in trivial["rows"].items()]
+            trivial = cache.row(case | {"method": "no fit"}, partial(trivial_row, series, protocol))
+            rows += [case | {"row": name} | found for name, found in trivial.get("rows", {}).items()]
             for row, text in methods.items():
                 key = case | {"method": text, "settings": _settings(text)}
                 found = cache.row(key, partial(known_row, series, text, protocol))
@@ -160,7 +165,8 @@ def trivial_row(make: Callable[[], Known], protocol: str) -> Row:
     known = make()
     seen = PROTOCOLS[protocol]
     volumes = [scan.image.tensor() for scan in known.series.scans]
-    rows: dict[str, dict[str, Row]] = {"linear blend": {}, "nearest scan": {}, "first scan unchanged": {}}
+    names = ("linear blend", "nearest scan", "first scan unchanged", TRUE_MAP)
+    rows: dict[str, dict[str, Row]] = {name: {} for name in names}
     for k, t in enumerate(TIMES[1:], start=1):
         before = max(s for s in seen if s <= k)
         after = min((s for s in seen if s >= k), default=before)
@@ -168,9 +174,11 @@ def trivial_row(make: Callable[[], Known], protocol: str) -> Row:
         near = min(seen, key=lambda s, t=t: abs(TIMES[s] - t))
         still = torch.zeros_like(known.truth[k])
         rows["first scan unchanged"][str(k)] = {"end_point": end_point(still, known, k)}
+        rows[TRUE_MAP][str(k)] = {"end_point": 0.0}
         if k in (*WITHHELD, *BEYOND):
             blend = (1 - part) * volumes[before] + part * volumes[after]
-            for name, volume in zip(rows, (blend, volumes[near], volumes[0]), strict=True):
+            moved = DisplacementField(known.truth[k], known.series.grid).warp(volumes[0], known.series.grid)
+            for name, volume in zip(rows, (blend, volumes[near], volumes[0], moved), strict=True):
                 rows[name].setdefault(str(k), {})["neighbours"] = scores(known, k, volume)
     found = {name: _summary(times, seen) for name, times in rows.items()}
     return {"rows": found, "motion": known.facts()}
@@ -220,6 +228,8 @@ def _settings(text: str) -> str:
 
 def _say(row: Row, name: str) -> None:
     where = " ".join(str(row[k]) for k in ("table", "case", "subject", "course", "protocol") if k in row)
+    if row.get("failed") == MISSING:
+        return
     if "failed" in row:
         print(f"{where}: {name} cannot be fitted. {row['failed']}", flush=True)
         return
@@ -236,7 +246,7 @@ def write(text: str, rows: list[Row], facts: dict[str, Any]) -> None:
     page = ROOT / "docs" / "quality.md"
     before, _, rest = page.read_text().partition(START)
     after = rest.partition(END)[2]
-    page.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}")
+    page.write_text(f"{before}{START}\n\n{described(facts)}.\n\n{text}\n\n{END}{after}")
     results = ROOT / "bench" / "results" / "quality.json"
     results.parent.mkdir(exist_ok=True)
     results.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
