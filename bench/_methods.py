@@ -15,13 +15,11 @@ from noder.methods import PRESETS, Settings
 from noder.methods.latent import LATENTS
 from noder.series import ImageSeries
 
-MAPS = ("displacement", "flow")
-
 
 def usual() -> dict[str, str]:
-    """Name of a row -> text of its method: every latent space, decoding a displacement or a velocity, and baselines."""
-    rows = {f"NODER {latent}, {kind}": f"noder:latent={latent},map={kind}" for latent in LATENTS for kind in MAPS}
-    rows.pop("NODER autoencoder, flow", None)
+    """Name of a row -> text of its method: every latent space, the default one as a true flow too, and baselines."""
+    rows = {f"NODER {latent}, displacement": f"noder:latent={latent},map=displacement" for latent in LATENTS}
+    rows["NODER rank, flow"] = "noder:latent=rank,map=flow"
     return {**rows, "geodesic": "geodesic", "piecewise": "piecewise"}
 
 

@@ -37,7 +37,7 @@ FITS = {
     "default": f"noder:{FINE}",
     "default, map=flow": f"noder:map=flow,{FINE}",
     "latent=rank": f"noder:latent=rank,{FINE}",
-    "latent=rank, map=flow": f"noder:latent=rank,map=flow,{FINE}",
+    "latent=grid": f"noder:latent=grid,{FINE}",
 }
 GRADIENTS = ("backprop", "checkpoint", "adjoint")
 HELD = [3.0, 6.0]
@@ -119,7 +119,7 @@ class Bench:
             images = self._images(shape, times)
             print(f"{name}: gradients\n{'':36} {'wall s':>8} {'peak MiB':>9} {'error':>9} {'cosine':>11}", flush=True)
             rows: Found = {}
-            for label in ("preset published", "default", "latent=rank"):
+            for label in ("preset published", "latent=rank", "latent=grid"):
                 rows |= self._gradients_of(label, FITS[label], images, times)
             found[name] = rows
             print(flush=True)
@@ -173,7 +173,7 @@ class Bench:
         times, held = [float(k) for k in range(9)], [2.5, 5.5]
         images = self._images(shape, times)
         found: Found = {}
-        for label in ("default", "latent=rank"):
+        for label in ("default", "default, map=flow"):
             text = FITS[label].replace(FINE, "")
             row = self._child("quality", images, times, text=text, held=held, every=10)
             means = [float(np.mean(point["errors"])) for point in row["course"]]

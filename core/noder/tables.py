@@ -32,13 +32,18 @@ def format_report(report: Report, unit: str) -> str:
             "",
             *whole,
             "",
-            f"folded voxels (any of eight corners, all scans): {report.folds} at most; "
+            f"folded voxels (any of eight corners, all scans): {report.folds} at most{_least(report.rows)}; "
             f"inverse residual {report.inverse_residual_mm:.4f} mm at most",
             *_linearity_lines(report.linearity),
             *_spread_lines(report.spread, unit),
             *(f"note: {note}" for note in report.notes),
         ]
     )
+
+
+def _least(rows: Sequence[Row]) -> str:
+    found = [row["smallest_determinant"] for row in rows if "smallest_determinant" in row]
+    return f", smallest determinant {min(found):.2f}" if found else ""
 
 
 def format_left_out(found: LeftOut, unit: str) -> str:
