@@ -100,6 +100,11 @@ class GridLatent(Latent):
         self.read = nn.Sequential(*layers, nn.Flatten())
         self.fuse = _fuse(width * math.prod(size) + _CLOCK)
 
+    def groups(self) -> list[dict[str, Any]]:
+        """The network moves by a tenth of the step of B: by a whole one its last activation saturates, dead to time."""
+        network = [*self.read.parameters(), *self.fuse.parameters()]
+        return [{"params": [self.write], "share": 1.0}, {"params": network, "share": 0.1}]
+
     def shared(self) -> tuple[Tensor, ...]:
         """B as the convolutions see it: (r, 3, a/2, b/2, c/2)."""
         return (F.avg_pool3d(self.write, 2, ceil_mode=True),)
