@@ -22,6 +22,8 @@ from noder.fields import determinant
 from noder.grid import Grid, Triple
 from noder.similarity import stable_sum
 
+_SMALL = 2**16
+
 
 @dataclass(frozen=True)
 class Smoothness:
@@ -87,13 +89,15 @@ class QuadraticForm:
     terms: list[Matrices]
 
     def __call__(self, c: Tensor) -> Tensor:
-        """In float64 inside: tiny products differ by thread in float32."""
+        """In float64 where c is small: tiny products differ by thread in float32."""
         return self.with_gradient(c)[0]
 
     def with_gradient(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """The value and its gradient in c."""
-        exact = c.double()
-        half = torch.stack([apply_separable(term, exact) for term in self.terms]).sum(0)
+        exact = c.double() if c.numel() < _SMALL else c
+        half = torch.zeros_like(exact)
+        for x, y, z in self.terms:
+            half += apply_separable((x.to(exact), y.to(exact), z.to(exact)), exact)
         return stable_sum(exact * half).to(c.dtype), (2 * half).to(c.dtype)
 
     def to(self, device: torch.device) -> QuadraticForm:

@@ -29,7 +29,7 @@ def test_progress_counts_up_names_its_losses_and_ends_with_scores() -> None:
     seen, result = run(series, FitConfig(settings=SHORT, hold_out=(2,)))
     assert [p.step for p in seen if p.stage != "scoring"] == list(range(1, 36))
     assert [p.stage for p in seen[35:]] == ["scoring"] * 5
-    assert set(seen[0].losses) == {"similarity", "smoothness", "boundary", "folding"}
+    assert set(seen[0].losses) == {"similarity", "smoothness", "boundary", "folding", "acceleration"}
     assert seen[34].losses["similarity"] < 0.5 * seen[25].losses["similarity"] or seen[34].losses["similarity"] < 0.1
     assert seen[-1].folds == 0
     assert any(p.trajectory is not None for p in seen)
