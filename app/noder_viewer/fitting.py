@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from noder.fit import FitResult
     from noder.trajectory import Trajectory
 
-CLOSE_WAIT_MS = 5000
+CLOSE_WAIT_MS = 30_000
 """How long closing the window waits for the fit to end."""
 
 

@@ -102,7 +102,7 @@ class Latest(QObject):
         if self._task is not None:
             self._task.cancel()
 
-    def shut_down(self, wait_ms: int = 3000) -> None:
+    def shut_down(self, wait_ms: int = 15_000) -> None:
         """Cancel and wait: a `QThread` must not be destroyed while it runs."""
         self.cancel()
         if self._task is not None:

@@ -282,7 +282,8 @@ class _Run:
         if self.config.match_intensity:
             gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
             trajectory = self._trajectory(curve, gains)
-        trajectory = self._judged(trajectory)
+        if not stopped:  # Stop must answer within a second, and this needs the inverse at every scan
+            trajectory = self._judged(trajectory)
         return FitResult(
             trajectory, self.series, self.config, gains, self.history, provenance, curve,
             stopped=stopped, notes=self.notes,
