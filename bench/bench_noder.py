@@ -55,9 +55,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, Path(folder))
         if "epochs" in options.only:
-            found["epochs"] = bench.epochs()
+            found["epochs"] = found.get("epochs", {}) | bench.epochs()
         if "gradients" in options.only:
-            found["gradients"] = bench.gradients()
+            found["gradients"] = found.get("gradients", {}) | bench.gradients()
         if options.quality:
             found["quality"] = bench.quality(found.get("epochs", {})) | {"machine": facts}
         if options.converge:

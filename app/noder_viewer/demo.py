@@ -90,7 +90,8 @@ class Demo(QObject):
         first, last = times[0], times[-1]
         wanted = tuple(first + (last - first) * k / (EXPORT_TIMES - 1) for k in range(EXPORT_TIMES))
         self._say("Exporting")
-        self._controller.exporting.export(ExportRequest(tuple(EXPORTERS), wanted, folder))
+        names = tuple(name for name in EXPORTERS if name != "brightness")  # this fit has no intensity model
+        self._controller.exporting.export(ExportRequest(names, wanted, folder))
 
     def _finish(self, paths: list[Path]) -> None:
         if self._output is None:
