@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+import platformdirs
 import torch
-from numba import njit
+
+if getattr(sys, "frozen", False):  # Numba would else put its cache into the folder that the program is started in
+    os.environ.setdefault("NUMBA_CACHE_DIR", platformdirs.user_cache_dir("noder-viewer"))
+
+from numba import njit  # reads the environment once, here
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
