@@ -24,6 +24,7 @@ from _methods import config_of
 from oracle import Oracle
 from published_code import PublishedCode
 
+from noder.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from noder.fit import make_trajectory
 from noder.grid import Grid
 from noder.image import Image
@@ -71,11 +72,13 @@ def gradients(case: Case) -> Case:
     before = _base()
     fit = _fit(case["text"], images, case["times"])
     if state.exists():
-        fit.load_state(torch.load(state, weights_only=True))
+        kept = read_checkpoint(state, "")
+        assert kept is not None
+        fit.load_state(kept.state)
     else:
         for _ in zip(range(case["epochs"]), fit.run(), strict=False):
             pass
-        torch.save(fit.state(), state)
+        write_checkpoint(state, Checkpoint(fit.state(), [], 0.0), "")
         return {}
     steps = fit.run()
     next(steps)

@@ -45,7 +45,7 @@ Resample = Annotated[bool, typer.Option("--resample", help="Resample scans on ot
 NanToZero = Annotated[bool, typer.Option("--nan-to-zero", help="Read NaN and infinite voxels as 0.")]
 Mask = Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")]
 Method = Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")]
-Preset = Annotated[str, typer.Option(help="Settings: fast, balanced, published.")]
+Preset = Annotated[str, typer.Option(help="Settings: fast, balanced; of noder also published, paper.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Seed of the network's start.")]

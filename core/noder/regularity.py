@@ -186,12 +186,6 @@ FORMS: dict[str, Callable[[Matrices, Grid, float], QuadraticForm]] = {
 }
 """The penalties that need only coefficients."""
 
-REGULARITIES: dict[str, Smoothness | Boundary | Folding] = {
-    "smoothness": Smoothness(),
-    "boundary": Boundary(),
-    "folding": Folding(),
-}
-
 
 def _corner(step: Tensor, axis: int, shape: list[int], ends: tuple[int, ...]) -> Tensor:
     """Differences along `axis` on the edge of each cell that meets the corner at `ends`."""

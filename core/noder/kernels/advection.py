@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noder.kernels.deal import compiled, deal
-from noder.kernels.sampling import _inside
+from noder.kernels.sampling import cell_at, linear
 
 Floats = NDArray[Any]
 _WORTH_A_THREAD = 1024
@@ -44,26 +44,9 @@ def _advect(velocity, start, out, h, steps, first, last):  # type: ignore[no-unt
 
 @compiled
 def _at(velocity, x, y, z):  # type: ignore[no-untyped-def]
-    _, ni, nj, nk = velocity.shape
-    x = _inside(x, np.float32(ni - 1))
-    y = _inside(y, np.float32(nj - 1))
-    z = _inside(z, np.float32(nk - 1))
-    i, j, k = int(x), int(y), int(z)
-    i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
-    a, b, c = x - i, y - j, z - k
+    i, j, k, i1, j1, k1, a, b, c = cell_at(velocity, x, y, z)
     return (
-        _cell(velocity, 0, i, j, k, i1, j1, k1, a, b, c),
-        _cell(velocity, 1, i, j, k, i1, j1, k1, a, b, c),
-        _cell(velocity, 2, i, j, k, i1, j1, k1, a, b, c),
+        linear(velocity, 0, i, j, k, i1, j1, k1, a, b, c),
+        linear(velocity, 1, i, j, k, i1, j1, k1, a, b, c),
+        linear(velocity, 2, i, j, k, i1, j1, k1, a, b, c),
     )
-
-
-@compiled
-def _cell(v, m, i, j, k, i1, j1, k1, a, b, c):  # type: ignore[no-untyped-def]
-    v00 = v[m, i, j, k] + c * (v[m, i, j, k1] - v[m, i, j, k])
-    v01 = v[m, i, j1, k] + c * (v[m, i, j1, k1] - v[m, i, j1, k])
-    v10 = v[m, i1, j, k] + c * (v[m, i1, j, k1] - v[m, i1, j, k])
-    v11 = v[m, i1, j1, k] + c * (v[m, i1, j1, k1] - v[m, i1, j1, k])
-    v0 = v00 + b * (v01 - v00)
-    v1 = v10 + b * (v11 - v10)
-    return v0 + a * (v1 - v0)

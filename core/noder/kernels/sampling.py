@@ -56,23 +56,34 @@ def _inside(x, last):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def cell_at(volume, x, y, z):  # type: ignore[no-untyped-def]
+    """The cell of `volume` (C,I,J,K) around a point kept inside: its lower and upper corner, and the place in it."""
+    _, ni, nj, nk = volume.shape
+    x = _inside(x, np.float32(ni - 1))
+    y = _inside(y, np.float32(nj - 1))
+    z = _inside(z, np.float32(nk - 1))
+    i, j, k = int(x), int(y), int(z)
+    return i, j, k, min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1), x - i, y - j, z - k
+
+
+@compiled
+def linear(volume, m, i, j, k, i1, j1, k1, a, b, c):  # type: ignore[no-untyped-def]
+    """The trilinear value of channel m in a cell of `cell_at`."""
+    v00 = volume[m, i, j, k] + c * (volume[m, i, j, k1] - volume[m, i, j, k])
+    v01 = volume[m, i, j1, k] + c * (volume[m, i, j1, k1] - volume[m, i, j1, k])
+    v10 = volume[m, i1, j, k] + c * (volume[m, i1, j, k1] - volume[m, i1, j, k])
+    v11 = volume[m, i1, j1, k] + c * (volume[m, i1, j1, k1] - volume[m, i1, j1, k])
+    v0 = v00 + b * (v01 - v00)
+    v1 = v10 + b * (v11 - v10)
+    return v0 + a * (v1 - v0)
+
+
+@compiled
 def _pull(volume, index, out, start, stop):  # type: ignore[no-untyped-def]
-    channels, ni, nj, nk = volume.shape
     for n in range(start, stop):
-        x = _inside(index[n, 0], np.float32(ni - 1))
-        y = _inside(index[n, 1], np.float32(nj - 1))
-        z = _inside(index[n, 2], np.float32(nk - 1))
-        i, j, k = int(x), int(y), int(z)
-        i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
-        a, b, c = x - i, y - j, z - k
-        for m in range(channels):
-            v00 = volume[m, i, j, k] + c * (volume[m, i, j, k1] - volume[m, i, j, k])
-            v01 = volume[m, i, j1, k] + c * (volume[m, i, j1, k1] - volume[m, i, j1, k])
-            v10 = volume[m, i1, j, k] + c * (volume[m, i1, j, k1] - volume[m, i1, j, k])
-            v11 = volume[m, i1, j1, k] + c * (volume[m, i1, j1, k1] - volume[m, i1, j1, k])
-            v0 = v00 + b * (v01 - v00)
-            v1 = v10 + b * (v11 - v10)
-            out[m, n] = v0 + a * (v1 - v0)
+        i, j, k, i1, j1, k1, a, b, c = cell_at(volume, index[n, 0], index[n, 1], index[n, 2])
+        for m in range(len(volume)):
+            out[m, n] = linear(volume, m, i, j, k, i1, j1, k1, a, b, c)
 
 
 @compiled
@@ -111,15 +122,9 @@ def _pull_slopes(volume, index, gradient, out, start, stop):  # type: ignore[no-
 
 @compiled
 def _splat(gradient, index, out, start, stop):  # type: ignore[no-untyped-def]
-    _, ni, nj, nk = out.shape
     for m in range(start, stop):
         for n in range(len(index)):
-            x = _inside(index[n, 0], np.float32(ni - 1))
-            y = _inside(index[n, 1], np.float32(nj - 1))
-            z = _inside(index[n, 2], np.float32(nk - 1))
-            i, j, k = int(x), int(y), int(z)
-            i1, j1, k1 = min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1)
-            a, b, c = x - i, y - j, z - k
+            i, j, k, i1, j1, k1, a, b, c = cell_at(out, index[n, 0], index[n, 1], index[n, 2])
             g = gradient[m, n]
             g0, g1 = g * (1 - a), g * a
             g00, g01, g10, g11 = g0 * (1 - b), g0 * b, g1 * (1 - b), g1 * b

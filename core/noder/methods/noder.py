@@ -22,6 +22,7 @@ from noder.methods.autoencoder import SHIPPED
 from noder.methods.flow_maps import FlowMaps
 from noder.methods.latent import LATENTS, make_latent
 from noder.methods.ode import GRADIENTS, PIECES, SOLVERS, LatentCurve, hermite, integrate, second_derivatives
+from noder.methods.optimiser import course, moments_of, take_moments, under
 from noder.methods.problem import Iteration, Level, Problem, added, pyramid
 from noder.methods.settings import FieldSettings, decoder_of
 from noder.methods.svf import Exponential
@@ -104,22 +105,12 @@ class NoderFit:
         """All that a run needs to go on after the last step, bit for bit."""
         kept: dict[str, Tensor | int | float] = {"step": self.step}
         kept |= {f"latent.{name}": value.clone() for name, value in self.latent.state_dict().items()}
-        for k, moments in self._optimiser.state_dict()["state"].items():
-            kept |= {f"adam.{k}.{name}": value.clone() for name, value in moments.items()}
-        return kept
+        return kept | moments_of(self._optimiser, "adam")
 
     def load_state(self, state: dict[str, Tensor | int | float]) -> None:
         """Go on from what `state` gave in a fit of the same problem and settings."""
-        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-        self.latent.load_state_dict(
-            {name.removeprefix("latent."): value for name, value in tensors.items() if name.startswith("latent.")}
-        )
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, k, moment = name.split(".")
-                moments.setdefault(int(k), {})[moment] = value
-        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self.latent.load_state_dict(under("latent", state))
+        take_moments(self._optimiser, "adam", state)
         self.step = int(state["step"])
 
     def curve(self) -> LatentCurve:
@@ -138,7 +129,7 @@ class NoderFit:
 
     def _descend(self, level: Level) -> dict[str, float]:
         for group in self._optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * self._rate(self.step) * group["share"]
+            group["lr"] = self.settings.learning_rate * course(self.step, self.total) * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
         losses = self._backward(level)
         self._optimiser.step()
@@ -184,10 +175,6 @@ class NoderFit:
     def _flow_maps(self, level: Level) -> FlowMaps:
         exponential = Exponential(self.decoder, level.grid, halved=True).to(self._taus.device)
         return FlowMaps(exponential, self.problem.taus[1:], len(self._nodes) - 1)
-
-    def _rate(self, step: int) -> float:
-        """Warm up over ten steps, then a cosine down to a tenth."""
-        return min(1.0, (step + 1) / 10) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / max(self.total, 1))))
 
     def _cost(self, factors: Triple) -> float:
         return float(self.problem.grid.coarsen(factors).n_voxels * (len(self.problem.images) - 1) + _COST_OF_ODE)

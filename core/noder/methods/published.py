@@ -35,6 +35,7 @@ from noder.decoder import Matrices, aligned_axes, apply_separable, apply_transpo
 from noder.errors import UsageError
 from noder.grid import Grid, Triple
 from noder.methods.curve import Kind
+from noder.methods.optimiser import moments_of, take_moments, under
 from noder.methods.problem import Iteration, Matching, Problem, added
 from noder.regularity import Boundary, Smoothness
 from noder.similarity import LocalNCC
@@ -321,19 +322,13 @@ class PublishedFit:
         """All that it takes to go on bit for bit: the epoch, the network and the optimiser's moments."""
         state: dict[str, Tensor | int | float] = {"epoch": self.epoch}
         state |= {f"network.{name}": value.clone() for name, value in self.network.state_dict().items()}
-        for k, moments in self.optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{k}.{name}": value.clone() for name, value in moments.items()}
-        return state
+        return state | moments_of(self.optimiser, "optimiser")
 
     def load_state(self, state: dict[str, Tensor | int | float]) -> None:
         """Go on from what `state` gave in a fit of the same problem and settings."""
         self.epoch = int(state["epoch"])
-        self.network.load_state_dict(_under("network.", state))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", state).items():
-            k, _, key = name.partition(".")
-            moments.setdefault(int(k), {})[key] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.network.load_state_dict(under("network", state))
+        take_moments(self.optimiser, "optimiser", state)
 
     def _losses(self, c: Tensor, scan: int) -> tuple[dict[str, float], Tensor]:
         """What a scan adds to the weighted losses at the coefficients c of the state, and the gradient in c."""
@@ -386,7 +381,3 @@ def _check(settings: PublishedSettings) -> None:
     for name, choices in (("gradients", GRADIENTS), ("precision", tuple(PRECISIONS))):
         if getattr(settings, name) not in choices:
             raise UsageError(f"{name} = {getattr(settings, name)!r} is not known. Choose from: {', '.join(choices)}.")
-
-
-def _under(prefix: str, state: dict[str, Tensor | int | float]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): cast(Tensor, v) for name, v in state.items() if name.startswith(prefix)}

@@ -22,6 +22,7 @@ from torch import Tensor
 from noder.decoder import Decoder, Matrices, apply_separable, as_tensor
 from noder.flow import halved_grid
 from noder.grid import Grid, Triple, sample_at_index
+from noder.methods.optimiser import course
 from noder.methods.problem import Iteration, Level, Problem, pyramid
 from noder.methods.settings import FieldSettings
 
@@ -156,7 +157,7 @@ class Registration:
     def _descend(self, level: Level, exponential_of: Exponential) -> dict[str, float]:
         c = self.coefficients
         for group in self._optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * self._rate(self.step)
+            group["lr"] = self.settings.learning_rate * course(self.step, self.total)
         self._optimiser.zero_grad(set_to_none=True)
         u = exponential_of(c)
         matched, gradient = level.match(u, 1)
@@ -168,10 +169,6 @@ class Registration:
         self.step += 1
         self.residual = matched["similarity"]
         return {**matched, **regular}
-
-    def _rate(self, step: int) -> float:
-        """Warm up over ten steps, then a cosine down to a tenth."""
-        return min(1.0, (step + 1) / 10) * (0.1 + 0.45 * (1 + math.cos(math.pi * step / max(self.total, 1))))
 
 
 def register(
