@@ -10,17 +10,23 @@ import time
 from dataclasses import dataclass, fields, replace
 
 from noder.errors import NoderError
-from noder.fit import FitConfig, FitResult, fit_steps
+from noder.fit import FitResult, fit_steps
+from noder.fit_config import FitConfig
 from noder.methods import PRESETS, Settings
-from noder.methods.latent import LATENTS
 from noder.series import ImageSeries
 
 
 def usual() -> dict[str, str]:
-    """Name of a row -> text of its method: every latent space, the default one as a true flow too, and baselines."""
-    rows = {f"NODER {latent}, displacement": f"noder:latent={latent},map=displacement" for latent in LATENTS}
-    rows["NODER rank, flow"] = "noder:latent=rank,map=flow"
-    return {**rows, "geodesic": "geodesic", "piecewise": "piecewise"}
+    """Name of a row -> text of its method: the default first, what else NODER can be, and the baselines."""
+    return {
+        "NODER rank, exponential": "noder",
+        "NODER rank, displacement": "noder:map=displacement",
+        "NODER rank, flow": "noder:map=flow",
+        "NODER grid, exponential": "noder:latent=grid",
+        "NODER autoencoder, displacement": "noder:latent=autoencoder,map=displacement",
+        "geodesic": "geodesic",
+        "piecewise": "piecewise",
+    }
 
 
 def config_of(text: str, hold_out: tuple[int, ...], exclude: tuple[int, ...] = (), seed: int = 0) -> FitConfig:

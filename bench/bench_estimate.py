@@ -72,7 +72,8 @@ def measured(shape: tuple[int, int, int], n: int, method: str, preset: str) -> d
 
     from noder import kernels
     from noder.estimate import estimate, pace
-    from noder.fit import FitConfig, fit, fit_steps, preset_settings
+    from noder.fit import fit, fit_steps
+    from noder.fit_config import FitConfig, preset_settings
 
     torch.set_num_threads(1)
     kernels.warm_up().join()

@@ -35,8 +35,8 @@ FINE = "coarse_iterations=0,middle_iterations=0,fine_iterations=1000"
 FITS = {
     "preset published": "published",
     "default": f"noder:{FINE}",
-    "default, map=flow": f"noder:map=flow,{FINE}",
-    "latent=rank": f"noder:latent=rank,{FINE}",
+    "map=displacement": f"noder:map=displacement,{FINE}",
+    "map=flow": f"noder:map=flow,{FINE}",
     "latent=grid": f"noder:latent=grid,{FINE}",
 }
 GRADIENTS = ("backprop", "checkpoint", "adjoint")
@@ -119,7 +119,7 @@ class Bench:
             images = self._images(shape, times)
             print(f"{name}: gradients\n{'':36} {'wall s':>8} {'peak MiB':>9} {'error':>9} {'cosine':>11}", flush=True)
             rows: Found = {}
-            for label in ("preset published", "latent=rank", "latent=grid"):
+            for label in ("preset published", "default", "latent=grid"):
                 rows |= self._gradients_of(label, FITS[label], images, times)
             found[name] = rows
             print(flush=True)
@@ -173,7 +173,7 @@ class Bench:
         times, held = [float(k) for k in range(9)], [2.5, 5.5]
         images = self._images(shape, times)
         found: Found = {}
-        for label in ("default", "default, map=flow"):
+        for label in ("default", "map=displacement"):
             text = FITS[label].replace(FINE, "")
             row = self._child("quality", images, times, text=text, held=held, every=10)
             means = [float(np.mean(point["errors"])) for point in row["course"]]

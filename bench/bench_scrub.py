@@ -20,9 +20,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself doe
 import numpy as np
 from PySide6.QtWidgets import QApplication
 
-from noder.fit import PRESETS, FitConfig, FitResult, fit
+from noder.fit import FitResult, fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import Image
+from noder.methods import PRESETS
 from noder.series import ImageSeries
 from noder_viewer import theme
 from noder_viewer.controller import Controller
@@ -50,8 +52,8 @@ def egg_series(shape: tuple[int, int, int], n: int = 3) -> ImageSeries:
 
 
 def quick_fit(series: ImageSeries) -> FitResult:
-    """A real map, not a good one: what it costs to evaluate does not depend on that."""
-    settings = replace(PRESETS["noder"]["fast"], coarse_iterations=3, middle_iterations=0, fine_iterations=0)
+    """A real map of the egg's motion: the farther it moves, the more steps its exponential takes."""
+    settings = replace(PRESETS["noder"]["fast"], middle_iterations=0)
     return fit(series, FitConfig(settings=settings))
 
 

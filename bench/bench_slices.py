@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from PySide6.QtWidgets import QApplication
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder
 from noder.grid import Grid
 from noder.image import Image
 from noder.series import ImageSeries
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 from noder_viewer.scene import cursor_at_index, slice_scene
 from noder_viewer.session import OverlaySettings
 from noder_viewer.slices import SliceView

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from noder.evaluate import carried_labels
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.image import Image
 from noder.metrics import dice, nrmse, psnr, ssim
 from noder.series import ImageSeries

@@ -27,7 +27,7 @@ from noder_viewer.jobs import FitChoice, FitChoices
 from noder_viewer.settings_form import SettingsForm
 
 if TYPE_CHECKING:
-    from noder.fit import FitConfig
+    from noder.fit_config import FitConfig
 
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU"}
 ALIGN = {"none": "No", "rigid": "Rigidly", "affine": "Affinely (takes growth out)"}

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from noder.fit import FitConfig, FitProgress, FitResult
+    from noder.fit import FitProgress, FitResult
+    from noder.fit_config import FitConfig
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
@@ -87,7 +88,7 @@ class WarmUp:
         import torch
 
         from noder import kernels
-        from noder.fit import PRESETS
+        from noder.methods import PRESETS
 
         kernels.warm_up()
         return FitChoices(dict(PRESETS), has_gpu=torch.cuda.is_available())
@@ -291,7 +292,7 @@ def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bo
 
 def make_config(session: Session, choice: FitChoice) -> FitConfig:
     """The configuration of a fit of the session's series."""
-    from noder.fit import FitConfig
+    from noder.fit_config import FitConfig
 
     return FitConfig(
         method=choice.method,

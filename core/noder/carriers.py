@@ -1,11 +1,40 @@
-"""Which seen scans are carried to a time, and how much each counts there."""
+"""The seen scans: which are carried to a time, how much each counts there, and how they are read between voxels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from noder.grid import sample_at_index
+from noder.spline import Spline
 
 LARGEST_RATIO = 4.0
 """Of two scans at the same distance in time, one counts at most so many times as much as the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenScan:
+    """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS.
+
+    `residual` says how badly the other scans predict it (`Trajectory.residual`); equal ones count alike.
+    """
+
+    index: int
+    time: float
+    name: str
+    volume: Tensor
+    residual: float = 1.0
+
+    @cached_property
+    def _spline(self) -> Spline:
+        return Spline(self.volume)
+
+    def at(self, index: Tensor, *, smooth: bool = False) -> Tensor:
+        """The scan (1,...) at voxel indices (...,3): linear between voxels, or `smooth`, by the cubic B-spline."""
+        return self._spline.at(index) if smooth else sample_at_index(self.volume.to(index.dtype), index)
 
 
 def carriers_at(

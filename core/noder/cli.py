@@ -12,11 +12,34 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from noder import __version__, cli_pretrain
+from noder.cli_options import (
+    AsJson,
+    Device,
+    Frames,
+    Mask,
+    Method,
+    NanToZero,
+    Paths,
+    Preset,
+    Quiet,
+    Resample,
+    Result,
+    Seed,
+    Set,
+    Times,
+    TimesFrom,
+    TimeUnit,
+    floats,
+    integers,
+    series_of,
+    settings_of,
+)  # fmt: skip
 from noder.errors import REMEDIES, InputError, NoderError, UsageError
 
 if TYPE_CHECKING:
     from noder.estimate import Estimate
-    from noder.fit import FitConfig, FitProgress, FitResult
+    from noder.fit import FitProgress, FitResult
+    from noder.fit_config import FitConfig
     from noder.leave_one_out import LeftOutProgress
     from noder.series import ImageSeries
 
@@ -35,22 +58,6 @@ app = typer.Typer(
 app.add_typer(cli_pretrain.app)
 
 Value = TypeVar("Value")
-Paths = Annotated[list[Path], typer.Argument(help="Several 3D images, one 4D image, or a folder.")]
-Result = Annotated[Path, typer.Argument(help="The folder that `noder fit -o` wrote.")]
-Frames = Annotated[str | None, typer.Option(help="Keep scans A to B-1 of what was given, as A:B.")]
-Times = Annotated[str | None, typer.Option(help="Time of each kept scan, as 0,1,2.5.")]
-TimesFrom = Annotated[Path | None, typer.Option(help="A table or JSON that holds the times.")]
-TimeUnit = Annotated[str | None, typer.Option(help="Unit of the times: years, months, days, s, ms, ...")]
-Resample = Annotated[bool, typer.Option("--resample", help="Resample scans on other grids onto the first.")]
-NanToZero = Annotated[bool, typer.Option("--nan-to-zero", help="Read NaN and infinite voxels as 0.")]
-Mask = Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")]
-Method = Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")]
-Preset = Annotated[str, typer.Option(help="Settings: fast, balanced; of noder also published, paper.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Seed = Annotated[int, typer.Option(help="Seed of the network's start.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 
 
 def main() -> NoReturn:
@@ -101,7 +108,7 @@ def info(
     """Print what the program sees: grid, orientation, times and where each came from, range."""
     from noder.info import describe, format_description
 
-    series = _series(
+    series = series_of(
         paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero, at_least=1
     )
     description = describe(series)
@@ -117,7 +124,8 @@ def info(
 def _estimates(series: ImageSeries) -> dict[str, Estimate]:
     """What a fit of all scans takes, by preset."""
     from noder.estimate import estimate
-    from noder.fit import PRESETS, FitConfig
+    from noder.fit_config import FitConfig
+    from noder.methods import PRESETS
 
     if len(series.scans) < 2:
         return {}
@@ -157,17 +165,17 @@ def fit(
     """Fit a series and write result.json, model.safetensors and run.log; Ctrl+C keeps what there is."""
     if mask is not None and not mask.is_file():
         raise InputError(f"The mask {mask} does not exist. Give the path of a NIfTI file, or no --mask.")
-    hold_out_positions, excluded = _integers(hold_out, "--hold-out"), _integers(exclude, "--exclude")
+    hold_out_positions, excluded = integers(hold_out, "--hold-out"), integers(exclude, "--exclude")
     resample = resample or align != "none"
-    series = _series(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
+    series = series_of(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
     from noder.align import offered
     from noder.checkpoint import NAME as CHECKPOINT
-    from noder.fit import FitConfig, check
+    from noder.fit_config import FitConfig, check
     from noder.spread import check_seeds, seeds_steps
     from noder.store import save_result
 
     config = FitConfig(
-        method=method, preset=preset, settings=_settings(method, preset, set_ or []), hold_out=hold_out_positions,
+        method=method, preset=preset, settings=settings_of(method, preset, set_ or []), hold_out=hold_out_positions,
         exclude=excluded, mask=mask, seed=seed, device=device, match_intensity=match, intensity=intensity,
         align=align,
     )  # fmt: skip
@@ -201,7 +209,7 @@ def predict(
     """Write predicted volumes, fields and Jacobian maps at any times, on the reference's stored grid."""
     if fields not in (None, "itk"):
         raise UsageError(f"--fields {fields} is not known. Use --fields itk.")
-    wanted = _floats(times, "--times")
+    wanted = floats(times, "--times")
     from noder.export import export
     from noder.store import load_result
 
@@ -245,12 +253,12 @@ def evaluate(
         return
     if labels is not None:
         raise UsageError("--labels scores a fit: give its folder, without --leave-one-out.")
-    from noder.fit import FitConfig, check
+    from noder.fit_config import FitConfig, check
     from noder.leave_one_out import leave_one_out_steps, refits_of
     from noder.tables import format_left_out
 
-    series = _series(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
-    settings = _settings(method, preset, set_ or [])
+    series = series_of(paths, frames, times, times_from, time_unit, resample=resample, nan_to_zero=nan_to_zero)
+    settings = settings_of(method, preset, set_ or [])
     config = FitConfig(method=method, preset=preset, settings=settings, mask=mask, seed=seed, device=device)
     check(series, config.resolved())
     refits = [replace(refit.config, hold_out=(refit.index,)) for refit in refits_of(series, config, baselines)]
@@ -350,71 +358,6 @@ def _print_result(result: FitResult, out: Path, as_json: bool) -> None:
     what = "stopped early" if result.stopped else "done"
     what += "" if result.report is not None else ", not scored (noder evaluate does)"
     typer.echo(f"{what}: {result.provenance.seconds:.1f} s on {result.provenance.device}, written to {out}")
-
-
-def _series(
-    paths: list[Path],
-    frames: str | None,
-    times: str | None,
-    times_from: Path | None,
-    unit: str | None,
-    **options: Any,
-) -> ImageSeries:
-    if times is not None and times_from is not None:
-        raise UsageError("--times and --times-from were both given: give one of them.")
-    given = None if times is None else [part.strip() for part in times.split(",")]
-    chosen = None if frames is None else _slice(frames)
-    from noder.series import ImageSeries
-
-    return ImageSeries.from_paths(paths, times=given, times_from=times_from, unit=unit, frames=chosen, **options)
-
-
-def _settings(method: str, preset: str, assignments: list[str]) -> Any:
-    """The preset's settings with `name=value` assignments, or None where there are none."""
-    from dataclasses import fields
-
-    from noder.fit import preset_settings
-
-    if not assignments:
-        return None
-    settings: Any = preset_settings(method, preset)
-    types = {f.name: type(getattr(settings, f.name)) for f in fields(settings)}
-    changes = {}
-    for assignment in assignments:
-        name, _, value = assignment.partition("=")
-        name = name.strip().replace("-", "_")
-        if name not in types:
-            raise UsageError(f"--set {assignment}: there is no setting '{name}'. Choose from: {', '.join(types)}.")
-        try:
-            changes[name] = types[name](value)
-        except ValueError as error:
-            raise UsageError(f"--set {assignment}: '{value}' is no {types[name].__name__}.") from error
-    return replace(settings, **changes)
-
-
-def _slice(text: str) -> slice:
-    start, colon, stop = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
-    except ValueError as error:
-        raise UsageError(f"--frames {text}: give A:B, such as 2:14 for scans 2 to 13.") from error
-
-
-def _numbers(text: str, option: str, kind: Callable[[str], Value]) -> tuple[Value, ...]:
-    try:
-        return tuple(kind(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: give numbers separated by commas, such as 1,2,4.") from error
-
-
-def _integers(text: str, option: str) -> tuple[int, ...]:
-    return _numbers(text, option, int)
-
-
-def _floats(text: str, option: str) -> tuple[float, ...]:
-    return _numbers(text, option, float)
 
 
 def _check_folder(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,26 +16,51 @@ from noder.grid import Grid, Triple
 Matrices = tuple[Tensor, Tensor, Tensor]
 
 
-class SeparableDecoder(Protocol):
-    """Any u = W c with one matrix an axis; `Decoder` is the one of our own methods."""
+class SeparableDecoder(ABC):
+    """Any u = W c with one matrix an axis: linear between voxels, constant beyond the first and the last."""
+
+    grid: Grid
+    """Where u lives."""
 
     @property
-    def grid(self) -> Grid:
-        """Where u lives."""
-
-    @property
+    @abstractmethod
     def shape(self) -> Triple:
         """Number of control points along each axis."""
 
+    @abstractmethod
+    def at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
+        """(len(index), n): the weights of the control points at whole voxels along an axis."""
+
     def rows(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): the weights of the control points at voxel coordinates along an axis."""
+        """(len(index), n): the same at any voxel coordinates."""
+        last = self.grid.shape[axis] - 1
+        index = np.clip(index, 0, last)
+        below = np.floor(index).astype(int)
+        part = (index - below)[:, None]
+        below_weights, above_weights = self.at_voxels(axis, below), self.at_voxels(axis, np.minimum(below + 1, last))
+        weights: NDArray[np.float64] = (1 - part) * below_weights + part * above_weights
+        return weights
 
     def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): derivative of `rows` per voxel."""
+        """(len(index), n): derivative of `rows` per voxel by central differences, one-sided at the border."""
+        last = self.grid.shape[axis] - 1
+        ahead, behind = np.clip(index + 1, 0, last), np.clip(index - 1, 0, last)
+        gap = np.maximum(ahead - behind, 1e-9)[:, None]
+        slopes: NDArray[np.float64] = (self.rows(axis, ahead) - self.rows(axis, behind)) / gap
+        return slopes
+
+    def matrices(self, grid: Grid | None = None) -> Matrices:
+        """The three matrices for the voxels of `grid`, which must be aligned with the decoder's (the default)."""
+        axes = (
+            aligned_axes(self.grid, grid) if grid is not None else [np.arange(n, dtype=float) for n in self.grid.shape]
+        )
+        if axes is None:
+            raise ValueError("the axes of the grid are not parallel to the decoder's")
+        return cast(Matrices, tuple(as_tensor(self.rows(axis, index)) for axis, index in enumerate(axes)))
 
 
 @dataclass(frozen=True)
-class Decoder:
+class Decoder(SeparableDecoder):
     """u = W c: linear upsampling of control points, then a box average, as one matrix an axis.
 
     This is the smoothing kernel K and the decoder of Bai and Hong (MICCAI 2024), eq. phi(t) = K * Decoder(z(t)), for a
@@ -58,36 +84,6 @@ class Decoder:
         """Number of control points along each axis."""
         return cast(Triple, tuple(len(self._control_points(axis)) for axis in range(3)))
 
-    def rows(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): the weights of the control points at voxel coordinates `index` along `axis`.
-
-        Between voxels the field is linear, and beyond the first and last voxel it is constant, as everywhere.
-        """
-        index = np.clip(index, 0, self.grid.shape[axis] - 1)
-        below = np.floor(index).astype(int)
-        above = np.minimum(below + 1, self.grid.shape[axis] - 1)
-        part = (index - below)[:, None]
-        weights: NDArray[np.float64] = (1 - part) * self._at_voxels(axis, below) + part * self._at_voxels(axis, above)
-        return weights
-
-    def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): derivative of `rows` per voxel by central differences, one-sided at the border."""
-        last = self.grid.shape[axis] - 1
-        ahead, behind = np.clip(index + 1, 0, last), np.clip(index - 1, 0, last)
-        slopes: NDArray[np.float64] = (self.rows(axis, ahead) - self.rows(axis, behind)) / np.maximum(
-            ahead - behind, 1e-9
-        )[:, None]
-        return slopes
-
-    def matrices(self, grid: Grid | None = None) -> Matrices:
-        """The three matrices for the voxels of `grid`, which must be aligned with the decoder's (the default)."""
-        axes = (
-            aligned_axes(self.grid, grid) if grid is not None else [np.arange(n, dtype=float) for n in self.grid.shape]
-        )
-        if axes is None:
-            raise ValueError("the axes of the grid are not parallel to the decoder's")
-        return cast(Matrices, tuple(as_tensor(self.rows(axis, index)) for axis, index in enumerate(axes)))
-
     def _control_points(self, axis: int) -> NDArray[np.float64]:
         """Voxel coordinates of the control points; they reach beyond the grid as far as the box does."""
         h, w, n = self.spacing[axis], self.width[axis], self.grid.shape[axis]
@@ -96,7 +92,8 @@ class Decoder:
         start = ((n - 1) - inside * h) / 2
         return (start + h * np.arange(-beyond, inside + beyond + 1)).astype(np.float64)
 
-    def _at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
+    def at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
+        """(len(index), n): a triangle around each control point, averaged over the box."""
         h, w = self.spacing[axis], self.width[axis]
         offset = index[:, None] - self._control_points(axis)[None]
         return (_hat_integral((offset + w / 2) / h) - _hat_integral((offset - w / 2) / h)) * (h / w)

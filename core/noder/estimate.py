@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from noder.fit import PRESETS, FitConfig, choose_device, seen_scans
+from noder.fit_config import FitConfig, choose_device, seen_scans
 from noder.grid import Grid, Triple
-from noder.methods import NoderSettings, Problem, Settings
+from noder.methods import PRESETS, NoderSettings, Problem, Settings
+from noder.methods.noder import turns_at
 from noder.methods.problem import Level, pyramid
 from noder.methods.published import PublishedDecoder, PublishedSettings
 from noder.methods.settings import FieldSettings, decoder_of
@@ -32,10 +33,11 @@ _PROBE_S = 0.08
 
 @dataclass(frozen=True)
 class Cost:
-    """What an iteration takes: looks a voxel and scan; a carrier's voxel, a control point and once, for four steps.
+    """What an iteration takes: looks a voxel and scan; a control point and once, for four steps; a carrier's voxel.
 
-    The bytes are those of a level: a voxel, a voxel and scan, a carrier's voxel, and a control point. A carrier is the
-    grid that velocities are carried on; steps are those of the ODE.
+    The last for four steps of a flow, or a scan of an exponential. The bytes are those of a level: a voxel, a voxel and
+    scan, a carrier's voxel, and a control point. A carrier is the grid that velocities are carried on; steps are those
+    of the ODE.
     """
 
     looks: float
@@ -50,6 +52,7 @@ class Cost:
 
 COSTS: dict[str, Cost] = {
     "displacement": Cost(0.95, 0, 35, 385_000, 48, 17, 0, 3200),
+    "exponential": Cost(0.95, 2, 35, 385_000, 60, 12, 100, 3200),
     "flow": Cost(0.95, 30, 35, 500_000, 60, 45, 420, 3200),
     "pairs": Cost(0.95, 2, 1, 50_000, 80, 12, 100, 100),
     "published": Cost(3.3, 0, 65, 200_000, 170, 12, 0, 3200),
@@ -57,7 +60,7 @@ COSTS: dict[str, Cost] = {
 AROUND = 4.4
 """Looks a voxel and seen scan before the first step and after the last: mask, levels, gains."""
 
-SCORING = {"displacement": 20.0, "published": 22.0, "flow": 57.0, "pairs": 28.0}
+SCORING = {"displacement": 20.0, "published": 22.0, "exponential": 28.0, "flow": 57.0, "pairs": 28.0}
 """Looks a voxel to score one scan."""
 
 SCORING_BYTES = 150.0
@@ -206,13 +209,13 @@ def _kind(settings: Settings) -> str:
         return "published"
     if isinstance(settings, SvfSettings):
         return "pairs"
-    return "flow" if settings.map == "flow" else "displacement"
+    return settings.map
 
 
 def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[float, float]:
     """Looks of all iterations, and bytes of the largest level."""
     pairs = seen - 1
-    at_once = 1 if isinstance(settings, SvfSettings) else pairs
+    alone = isinstance(settings, SvfSettings)
     if isinstance(settings, PublishedSettings):
         levels, decoder = [((1, 1, 1), settings.epochs)], PublishedDecoder(grid, settings.box)
         controls, carried = int(np.prod(decoder.shape)), [0]
@@ -221,7 +224,7 @@ def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[floa
         levels = pyramid(grid, settings.iterations)
         made = decoder_of(grid, settings)
         controls = int(np.prod(made.shape))
-        moves = isinstance(settings, SvfSettings) or _kind(settings) == "flow"
+        moves = cost.carrier > 0
         carried = [
             Exponential(made, grid.coarsen(factors), halved=True).carrier.n_voxels if moves else 0
             for factors, _ in levels
@@ -230,9 +233,12 @@ def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[floa
     looks, most = 0.0, 0.0
     for (factors, count), carrier in zip(levels, carried, strict=True):
         voxels = grid.coarsen(factors).n_voxels
-        work = steps * (cost.carrier * carrier + cost.control * controls + cost.once)
-        looks += count * (pairs / at_once) * (cost.looks * voxels * at_once + work)
-        held = voxels * (cost.voxel_bytes + cost.scan_bytes * at_once) + steps * cost.carrier_bytes * carrier
+        at_once = 1.0 if alone else pairs / turns_at(settings, factors, pairs)
+        times = steps if _kind(settings) == "flow" else at_once
+        work = steps * (cost.control * controls + cost.once) + times * cost.carrier * carrier
+        looks += count * (pairs if alone else 1) * (cost.looks * voxels * at_once + work)
+        held = voxels * (cost.voxel_bytes + cost.scan_bytes * (1 if alone else pairs))
+        held += (steps if _kind(settings) == "flow" else 1) * cost.carrier_bytes * carrier
         most = max(most, held + cost.control_bytes * controls)
     return looks, most
 

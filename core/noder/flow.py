@@ -18,11 +18,15 @@ import torch
 from torch import Tensor
 
 from noder import kernels
-from noder.decoder import Decoder, apply_separable
+from noder.decoder import Decoder
 from noder.grid import Grid, Triple, sample_at_index
+from noder.separable import Separable
 
 _LONGEST_STEP = 1.0
 """Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
+
+_LONGEST_ON_SCREEN = 2.5
+"""The same where a slice must be there at once: at most 0.01 voxel off, measured on velocities as rough as a fit's."""
 
 _BOX_IN_VOXELS = 5
 """Velocities may live on half the voxels where the decoder's box spans that many of those."""
@@ -61,7 +65,7 @@ class Flow:
         self.carrier = halved_grid(decoder.grid, decoder)
         steps = [max(n - 1, 1) / max(m - 1, 1) for n, m in zip(self.grid.shape, self.carrier.shape, strict=True)]
         self._step = torch.tensor(steps, dtype=torch.float64)
-        self._matrices = decoder.matrices(self.carrier)
+        self._decode = Separable(decoder.matrices(self.carrier))
         self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
         self._curve, self._clock = coefficients, clock
         self._velocities: OrderedDict[tuple[float, float], Tensor] = OrderedDict()
@@ -80,19 +84,21 @@ class Flow:
         """phi_t for the screen: whole steps are read from maps kept on the carrier, and only the last is integrated."""
         pieces = self._pieces(t)
         if self._clock is None or len(pieces) < 2:
-            return self.forward(index, t)
+            return self._from_carrier(self._carried(self._on_carrier(index), pieces, _LONGEST_ON_SCREEN))
         whole = len(pieces) - (abs(pieces[-1][1]) < 1)
         moved = self._on_carrier(index)
         kept = self._map(whole if pieces[0][0][1] > pieces[0][0][0] else -whole).to(index.dtype)
         moved = moved + sample_at_index(kept, moved).movedim(0, -1)
-        return self._from_carrier(self._carried(moved, pieces[whole:]))
+        return self._from_carrier(self._carried(moved, pieces[whole:], _LONGEST_ON_SCREEN))
 
     def _run(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
         return self._from_carrier(self._carried(self._on_carrier(index), pieces))
 
-    def _carried(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
+    def _carried(
+        self, index: Tensor, pieces: list[tuple[tuple[float, float], float]], longest: float = _LONGEST_STEP
+    ) -> Tensor:
         for pair, share in pieces:
-            index = advected(self._velocity(pair).to(index.dtype), index, share)
+            index = advected(self._velocity(pair).to(index.dtype), index, share, longest)
         return index
 
     def _pieces(self, t: float) -> list[tuple[tuple[float, float], float]]:
@@ -114,7 +120,7 @@ class Flow:
         if velocity is None:
             a, b = pair
             c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
-            velocity = apply_separable(self._matrices, (self._to_voxel @ c.flatten(1)).reshape(c.shape))
+            velocity = self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
             # the three components of a voxel side by side: a point then touches a third of the cache lines
             velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
             with self._lock:
@@ -142,9 +148,12 @@ class Flow:
         return index * self._step.to(index.dtype)
 
 
-def advected(velocity: Tensor, index: Tensor, share: float) -> Tensor:
-    """Indices (...,3) after `share` of a unit of time in `velocity` (3,I,J,K), in classical Runge-Kutta steps."""
-    steps = max(1, math.ceil(float(velocity.abs().max()) * abs(share) / _LONGEST_STEP))
+def advected(velocity: Tensor, index: Tensor, share: float, longest: float = _LONGEST_STEP) -> Tensor:
+    """Indices (...,3) after `share` of a unit of time in `velocity` (3,I,J,K), in classical Runge-Kutta steps.
+
+    No step moves anything by more than `longest` voxels.
+    """
+    steps = max(1, math.ceil(float(velocity.abs().max()) * abs(share) / longest))
     points = index.reshape(-1, 3).contiguous()
     if kernels.usable(velocity, points):
         return torch.from_numpy(kernels.advect(velocity.numpy(), points.numpy(), share, steps)).reshape(index.shape)

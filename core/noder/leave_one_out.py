@@ -17,8 +17,10 @@ import numpy as np
 
 from noder.errors import UsageError
 from noder.evaluate import SAFE_MODEL, rows_of
-from noder.fit import PRESETS, FitConfig, fit_steps, seen_scans
+from noder.fit import fit_steps
+from noder.fit_config import FitConfig, seen_scans
 from noder.linearity import linearity_index
+from noder.methods import PRESETS
 from noder.series import ImageSeries
 from noder.workers import Workers
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from noder.errors import UsageError
-from noder.fit import FitConfig, FitProgress, FitResult, fit_steps
+from noder.fit import FitProgress, FitResult, fit_steps
+from noder.fit_config import FitConfig
 from noder.methods.svf import SvfSettings
 from noder.series import ImageSeries
 from noder.trajectory import Trajectory

@@ -21,7 +21,8 @@ from noder.atomic import output_errors, publish, staging_folder, write_json, wri
 from noder.decoder import SeparableDecoder
 from noder.errors import InputError
 from noder.evaluate import Report
-from noder.fit import FitConfig, FitProgress, FitResult, make_trajectory, seen_scans
+from noder.fit import FitProgress, FitResult, make_trajectory
+from noder.fit_config import FitConfig, seen_scans
 from noder.grid import Grid
 from noder.image import Image
 from noder.intensity import Brightness

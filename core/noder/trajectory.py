@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Literal, cast
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noder.carriers import carriers_at
+from noder.carriers import SeenScan, carriers_at
 from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
 from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
@@ -27,20 +27,6 @@ Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
 _LEAST_DETERMINANT = 1e-6
 _EXACT_VOXELS = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class SeenScan:
-    """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS.
-
-    `residual` says how badly the other scans predict it (`Trajectory.residual`); equal ones count alike.
-    """
-
-    index: int
-    time: float
-    name: str
-    volume: Tensor
-    residual: float = 1.0
 
 
 class Trajectory:
@@ -163,14 +149,18 @@ class Trajectory:
 
         `carry="first"` is I_0 o phi_t (Bai and Hong 2024); "neighbours" carries the seen scans before and after t
         along the flow to t and blends them by distance in time and residual. `without` leaves a seen scan out, to score
-        it. For the screen the inverse maps are read between voxels, and sampling is in float32; `exact`, for scores and
-        files, solves for the inverse at every point and samples in float64.
+        it. For the screen the inverse maps are read between voxels, and sampling is linear in float32; `exact`, for
+        scores and files, solves for the inverse at every point in float64 and reads the neighbours by cubic splines,
+        since linear sampling would blur them. The first scan stays linear, as published and as other programs warp it.
         """
         if carry not in CARRIES:
             raise UsageError(f"carry must be one of {', '.join(CARRIES)}, not '{carry}'")
         change, still, moved = self._pulled(grid or self.grid, t, torch.float64 if exact else torch.float32)
         chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
-        parts = [weight * self._carry(k, t, still, moved, exact) for k, weight in chosen]
+        smooth = exact and carry == "neighbours"
+        parts = [
+            weight * self.scans[k].at(self._carried(k, t, still, moved, exact), smooth=smooth) for k, weight in chosen
+        ]
         if self.intensity is not None:  # a carried scan has the brightness of its own time
             added = self.intensity.powers(t) - sum(w * self.intensity.powers(self.scans[k].time) for k, w in chosen)
             parts.append(self.intensity.at(moved, added))
@@ -285,11 +275,10 @@ class Trajectory:
         u = apply_separable(place.rows, self._in_voxels(self._curve(t)))
         return place.change, still, still + u.movedim(0, -1).to(dtype)
 
-    def _carry(self, position: int, t: float, still: Tensor, moved: Tensor, exact: bool) -> Tensor:
-        """Scan `position` at time t: sampled at phi_s^-1 of the indices that phi_t has pulled into the reference."""
-        scan = self.scans[position]
-        index = still if scan.time == t else self._unpulled(moved, scan.time, exact)
-        return sample_at_index(scan.volume.to(index.dtype), index)
+    def _carried(self, position: int, t: float, still: Tensor, moved: Tensor, exact: bool) -> Tensor:
+        """Where scan `position` is read at time t: phi_s^-1 of the indices that phi_t has pulled into the reference."""
+        time = self.scans[position].time
+        return still if time == t else self._unpulled(moved, time, exact)
 
     def _unpulled(self, index: Tensor, t: float, exact: bool) -> Tensor:
         """phi_t^-1 of voxel indices of the reference, t the time of a seen scan."""

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder
 from noder.fields import DisplacementField
 from noder.grid import Grid
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 
 Matrix = NDArray[np.float64]
 LPS = np.array([-1.0, -1.0, 1.0])

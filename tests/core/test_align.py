@@ -20,7 +20,8 @@ from noder.align import aligned, describe_alignments, in_own_space, offered, pla
 from noder.alignment import Alignment, read_itk_transform, write_itk_transform
 from noder.errors import InputError, UsageError
 from noder.export import export
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import Image, write_volume
 from noder.series import ImageSeries

@@ -12,7 +12,8 @@ from torch.nn.functional import avg_pool3d
 
 from noder.decoder import apply_separable
 from noder.errors import InputError, NoderError
-from noder.fit import FitConfig, FitResult, fit
+from noder.fit import FitResult, fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import write_volume
 from noder.methods import PRESETS

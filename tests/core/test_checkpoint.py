@@ -14,14 +14,17 @@ from engine_kit import SHORT, moving_series
 
 from noder import fit as fitting
 from noder.errors import InputError
-from noder.fit import FitConfig, FitResult, fit, fit_steps
+from noder.fit import FitResult, fit, fit_steps
+from noder.fit_config import FitConfig
 from noder.image import write_volume
 from noder.methods import PRESETS, Settings
 from noder.series import ImageSeries
 
 QUICK = {"coarse_iterations": 4, "middle_iterations": 5, "fine_iterations": 4}
 KINDS: dict[str, Settings] = {
-    "displacement": SHORT,
+    "exponential": SHORT,
+    "in turns": replace(SHORT, **QUICK),
+    "displacement": replace(SHORT, map="displacement"),
     "flow": replace(SHORT, map="flow", latent="rank", **QUICK),
     "geodesic": replace(PRESETS["geodesic"]["balanced"], **QUICK),
     "piecewise": replace(PRESETS["piecewise"]["balanced"], **QUICK),
@@ -47,11 +50,11 @@ def at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_fit_resumes_to_equal_bits(kind: str, tmp_path: Path) -> None:
-    series, _ = moving_series()
+    series, _ = moving_series(times=[0.0, 1.0, 2.0, 3.0]) if kind == "in turns" else moving_series()
     config = FitConfig(settings=KINDS[kind])
     whole = fit(series, config)
     path = tmp_path / "checkpoint.safetensors"
-    killed_after(7, series, config, path)
+    killed_after(10 if kind == "in turns" else 7, series, config, path)
     resumed = fit(series, config, path, resume=True)
     assert [p.step for p in resumed.history] == [p.step for p in whole.history]
     assert [p.losses for p in resumed.history] == [p.losses for p in whole.history]

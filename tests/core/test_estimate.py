@@ -10,7 +10,7 @@ import pytest
 from engine_kit import box_grid
 
 from noder.estimate import available_memory, duration, estimate, pace, remedy, size, together
-from noder.fit import FitConfig, preset_settings
+from noder.fit_config import FitConfig, preset_settings
 from noder.image import Image
 from noder.methods import PRESETS
 from noder.series import ImageSeries
@@ -111,7 +111,8 @@ from dataclasses import replace
 from pathlib import Path
 from engine_kit import box_grid, moving_series
 from noder.estimate import estimate
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.methods import NoderSettings
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()

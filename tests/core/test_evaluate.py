@@ -10,7 +10,8 @@ from skimage.metrics import normalized_root_mse
 
 from noder.errors import InputError
 from noder.evaluate import carried_labels, label_rows, predicted
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import write_volume
 

@@ -8,7 +8,8 @@ import torch
 from engine_kit import SHORT, box_grid, moving_series
 
 from noder.errors import InputError, UsageError
-from noder.fit import FitConfig, FitResult, fit, fit_steps
+from noder.fit import FitResult, fit, fit_steps
+from noder.fit_config import FitConfig
 from noder.image import Image
 from noder.series import ImageSeries
 

@@ -24,7 +24,8 @@ from sample_grids import (
 
 from noder.export import EXPORTERS, export
 from noder.fields import DisplacementField
-from noder.fit import FitConfig, FitResult, fit
+from noder.fit import FitResult, fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import write_volume
 from noder.methods import NoderSettings

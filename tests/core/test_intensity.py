@@ -14,15 +14,17 @@ import torch
 from engine_kit import SHORT, box_grid, moving_series, texture
 from sample_grids import GRIDS, noise
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder
 from noder.export import EXPORTERS
-from noder.fit import FitConfig, FitResult, fit
+from noder.fit import FitResult, fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import Image, write_volume
 from noder.intensity import Brightness, fit_brightness, flatness
 from noder.series import ImageSeries
 from noder.store import load_result, save_result
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 
 TIMES = (1.0, 2.0, 3.5, 5.0)
 PEAK = 200.0

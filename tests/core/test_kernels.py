@@ -72,6 +72,58 @@ def test_warp_is_pull_on_the_moved_voxels_with_its_slope(rng: np.random.Generato
     np.testing.assert_allclose(slope, plain.grad.movedim(-1, 0), atol=2e-4)
 
 
+def test_warp_from_an_origin_is_a_part_of_the_whole(rng: np.random.Generator) -> None:
+    moving = rng.normal(size=SHAPE).astype(np.float32)
+    u = rng.normal(0, 2, (3, *SHAPE)).astype(np.float32)
+    value, slope = kernels.warp(moving, u)
+    inside = (slice(2, 9), slice(1, 5), slice(3, 13))
+    part = np.ascontiguousarray(u[(slice(None), *inside)])
+    found = kernels.warp(moving, part, origin=(2, 1, 3))
+    np.testing.assert_array_equal(found[0], value[inside])
+    np.testing.assert_array_equal(found[1], slope[(slice(None), *inside)])
+
+
+def test_composing_is_sampling_on_the_moved_voxels_and_so_are_its_gradients(
+    rng: np.random.Generator, kind: Any
+) -> None:
+    """Displacements of up to seven voxels lead out of the image, and far beyond a slab."""
+    volume, g = (rng.normal(size=(3, *SHAPE)).astype(kind) for _ in range(2))
+    u = rng.normal(0, 2.5, (3, *SHAPE)).astype(kind)
+    plain_volume, plain_u = (torch.from_numpy(each.astype(float)).requires_grad_() for each in (volume, u))
+    where = Grid(SHAPE, np.eye(4)).indices().double() + plain_u.movedim(0, -1)
+    truth = sample_at_index(plain_volume, where)
+    truth.backward(torch.from_numpy(g.astype(float)))
+    tolerance = 2e-5 if kind == np.float32 else 1e-11
+    np.testing.assert_allclose(kernels.compose(volume, u), truth.detach(), atol=tolerance)
+    of_volume, of_u = kernels.compose_back(volume, u, g)
+    assert plain_volume.grad is not None
+    assert plain_u.grad is not None
+    np.testing.assert_allclose(of_volume, plain_volume.grad, atol=10 * tolerance)
+    np.testing.assert_allclose(of_u, plain_u.grad, atol=20 * tolerance)
+
+
+@pytest.mark.parametrize("shape", [(30, 25, 41), (3, 25, 4), (30, 7, 4)])
+def test_banded_matrices_are_the_dense_ones(rng: np.random.Generator, shape: tuple[int, int, int]) -> None:
+    """Onto more voxels and onto fewer along the last axis, with empty rows and rows at the ends; and transposed."""
+    field = rng.normal(size=(2, *SHAPE)).astype(np.float32)
+    dense = []
+    for n, m in zip(shape, SHAPE, strict=True):
+        far = np.abs(np.arange(n)[:, None] * (m - 1) / (n - 1) - np.arange(m)[None]) > 1.5
+        matrix = np.where(far, 0, rng.normal(size=(n, m))).astype(np.float32)
+        matrix[1] = 0
+        dense.append(matrix)
+    x, y, z = (kernels.Banded.of(matrix) for matrix in dense)
+    truth = np.einsum("ia,jb,kc,nabc->nijk", *(m.astype(float) for m in dense), field.astype(float))
+    found = kernels.apply_banded((x, y, z), field)
+    np.testing.assert_allclose(found, truth, atol=1e-4)
+    room = np.full_like(found, np.nan)
+    assert kernels.apply_banded((x, y, z), field, room) is room
+    np.testing.assert_array_equal(room, found)
+    back = kernels.apply_banded((x.transposed, y.transposed, z.transposed), found)
+    truth = np.einsum("ia,jb,kc,nijk->nabc", *(m.astype(float) for m in dense), found.astype(float))
+    np.testing.assert_allclose(back, truth, atol=1e-3)
+
+
 def plain_loss(
     f: torch.Tensor, m: torch.Tensor, w: torch.Tensor, window: tuple[int, ...], floor: float
 ) -> torch.Tensor:
@@ -184,6 +236,11 @@ def test_one_two_and_five_threads_give_equal_bits(rng: np.random.Generator, thre
     u = rng.normal(0, 1, (3, *shape)).astype(np.float32)
     index = rng.uniform(-1, 40, (30_000, 3)).astype(np.float32)
     values = rng.normal(size=(3, len(index))).astype(np.float32)
+    bands = [np.triu(np.tril(rng.normal(size=(50, n)).astype(np.float32), 2), -2) for n in shape]
+    x, y, z = (kernels.Banded.of(band) for band in bands)
+    wider = (x, y, z)
+    x, y, z = (kernels.Banded.of(np.ascontiguousarray(band[:20])) for band in bands)
+    narrower = (x, y, z)
 
     def everything() -> list[np.ndarray]:
         correlation = kernels.correlate(f, f, np.abs(f), m, w, (7, 7, 7), 1e-3)
@@ -193,6 +250,8 @@ def test_one_two_and_five_threads_give_equal_bits(rng: np.random.Generator, thre
             kernels.pull(u, index),
             kernels.pull_slopes(u, index, values),
             kernels.splat(values, index, shape),
+            kernels.compose(u, u), *kernels.compose_back(u, u, u[::-1].copy()),
+            kernels.apply_banded(wider, u), kernels.apply_banded(narrower, u),
             np.float64(correlation[0]), correlation[1], np.float64(short[0]), short[1],
         ]  # fmt: skip
 

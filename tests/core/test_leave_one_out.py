@@ -11,7 +11,8 @@ import pytest
 from engine_kit import SHORT, box_grid, moving_series
 
 from noder.errors import NoderError, OutOfMemory, UsageError
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.leave_one_out import LeftOut, judged, leave_one_out_steps, predictions, refits_of
 from noder.series import ImageSeries
 from noder.workers import Workers

@@ -8,8 +8,10 @@ import pytest
 import torch
 from engine_kit import box_grid, push, texture
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder, apply_separable
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import Image
 from noder.linearity import linearity_index
@@ -17,7 +19,7 @@ from noder.methods import NoderSettings
 from noder.methods.ode import hermite, second_derivatives
 from noder.regularity import Magnitude
 from noder.series import ImageSeries
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 
 K = 3.0
 

@@ -12,7 +12,8 @@ from torchdiffeq import odeint
 from noder import kernels
 from noder.decoder import Decoder
 from noder.errors import UsageError
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.methods import FITS, PRESETS, Settings
 from noder.methods.curve import TimedCurve
@@ -122,7 +123,7 @@ def test_thick_slices_are_not_reduced_and_small_images_keep_eight_voxels() -> No
 @pytest.mark.parametrize("mm", [1.5, -1.5])
 def test_a_known_push_is_found_with_its_sign_and_size(mm: float) -> None:
     series, grid = moving_series(times=[0.0, 1.0, 2.0], mm_per_time=mm)
-    settings = NoderSettings(coarse_iterations=20, middle_iterations=40, fine_iterations=40, smoothness=0.05)
+    settings = NoderSettings(coarse_iterations=20, middle_iterations=40, fine_iterations=60, smoothness=0.05)
     trajectory = fit(series, FitConfig(settings=settings)).trajectory
     truth = push(grid, 2 * mm).u
     moved = truth.norm(dim=0) > 0.7 * abs(2 * mm)

@@ -8,7 +8,8 @@ import torch
 from engine_kit import SHORT, moving_series
 
 from noder.errors import OutOfMemory
-from noder.fit import FitConfig, fit, fit_steps
+from noder.fit import fit, fit_steps
+from noder.fit_config import FitConfig
 from noder.methods.noder import NoderFit
 
 

@@ -6,6 +6,7 @@ import torch
 from engine_kit import texture
 from sample_grids import GRIDS
 
+import noder.methods.problem as problem_module
 from noder import kernels
 from noder.decoder import apply_separable, apply_transposed
 from noder.fields import DisplacementField
@@ -78,19 +79,44 @@ def test_only_what_lies_in_the_mask_is_compared() -> None:
     for image in changed:
         image[:, :, :, 17:] = 99.0
     settings = FieldSettings(window=3, control_spacing=4.0, smoothing=4.0)
-    still = torch.zeros(3, *grid.shape)
     mask = whole.mask & (torch.arange(20) < 15)
     decoder = decoder_of(grid, settings)
     levels = [
         Level(Problem(tuple(images), whole.taus, mask, grid), decoder, (1, 1, 1), settings)
         for images in (whole.images, changed)
     ]
+    still = torch.zeros(3, *levels[0].inside.shape)
     assert levels[0].match(still, 1)[0] == levels[1].match(still, 1)[0]
+
+
+def test_a_small_mask_is_compared_in_its_box_as_in_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid((24, 22, 20), np.eye(4))
+    whole = problem_on(grid)
+    mask = torch.zeros(grid.shape, dtype=torch.bool)
+    mask[9:14, 8:13, 2:9] = True
+    settings = FieldSettings(window=5, control_spacing=4.0, smoothing=4.0, folding=0.0)
+    problem = Problem(whole.images, whole.taus, mask, grid)
+    c = 0.5 * torch.randn(3, *decoder_of(grid, settings).shape, generator=torch.Generator().manual_seed(4))
+    found = []
+    for box in (None, (slice(0, 24), slice(0, 22), slice(0, 20))):
+        if box is not None:
+            monkeypatch.setattr(problem_module, "_reach", lambda *_, box=box: box)
+        level = Level(problem, decoder_of(grid, settings), (1, 1, 1), settings)
+        found.append((level.inside.shape, *level.displacement_losses(c, 2)))
+    (shape, losses, gradient), (_, expected, full) = found
+    assert shape == (9, 9, 11)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert float((gradient - full).norm() / full.norm()) < 1e-5
+
+
+def test_a_displacement_on_another_grid_is_refused(level: Level) -> None:
+    with pytest.raises(ValueError, match="voxels"):
+        level.match(torch.zeros(3, 5, 5, 5), 1)
 
 
 def test_taking_back_is_the_transpose_of_decoding(level: Level) -> None:
     c = coefficients(level, 1.0)
-    g = torch.randn(3, *level.grid.shape, generator=torch.Generator().manual_seed(6))
+    g = torch.randn(3, *level.inside.shape, generator=torch.Generator().manual_seed(6))
     assert float((level.displacement(c) * g).sum()) == pytest.approx(float((c * level.taken_back(g)).sum()), rel=1e-4)
-    matrices = decoder_of(level.grid, SETTINGS).matrices()
+    matrices = decoder_of(level.grid, SETTINGS).matrices(level.inside)
     assert apply_transposed(matrices, g).shape == c.shape

@@ -12,13 +12,15 @@ import torch
 from sample_grids import GRIDS
 
 from noder import kernels
+from noder.carriers import SeenScan
 from noder.decoder import apply_separable
 from noder.errors import UsageError
+from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.methods.problem import Problem
 from noder.methods.published import PublishedCurve, PublishedDecoder, PublishedFit, PublishedSettings
 from noder.similarity import LocalNCC
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 
 
 def oracle_module() -> Any:
@@ -306,11 +308,9 @@ def test_gain_and_offset_of_the_scans_do_not_matter() -> None:
 
 def test_odd_settings_are_refused_in_a_sentence() -> None:
     images = ORACLE.known_series((24, 20, 28), TIMES)
-    for wrong, words in (
-        ({"window": 20}, "window = 20"),
-        ({"box": 6}, "box = 6"),
-        ({"gradients": "guessed"}, "backprop"),
-        ({"precision": "half"}, "double"),
-    ):
+    for wrong, words in (({"window": 20}, "window = 20"), ({"box": 6}, "box = 6")):
         with pytest.raises(UsageError, match=words):
             ORACLE.preset(images, TIMES, **wrong)
+    for wrong, words in (({"gradients": "guessed"}, "backprop"), ({"precision": "half"}, "double")):
+        with pytest.raises(UsageError, match=words):
+            FitConfig(settings=PublishedSettings(**wrong)).resolved()

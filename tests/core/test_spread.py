@@ -6,11 +6,13 @@ import pytest
 import torch
 from engine_kit import SHORT, box_grid, moving_series
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder
 from noder.errors import UsageError
-from noder.fit import FitConfig, fit
+from noder.fit import fit
+from noder.fit_config import FitConfig
 from noder.spread import seeds_steps, spread_at
-from noder.trajectory import SeenScan, Trajectory
+from noder.trajectory import Trajectory
 
 CONFIG = FitConfig(settings=replace(SHORT, middle_iterations=5, fine_iterations=0), hold_out=(2,))
 

@@ -10,7 +10,8 @@ import torch
 from engine_kit import SHORT, moving_series
 
 from noder.errors import InputError
-from noder.fit import FitConfig, FitResult, fit
+from noder.fit import FitResult, fit
+from noder.fit_config import FitConfig
 from noder.image import write_volume
 from noder.series import ImageSeries
 from noder.store import load_result, save_result

@@ -10,14 +10,18 @@ from engine_kit import box_grid, texture
 from sample_grids import GRIDS
 from torch.nn.functional import avg_pool3d
 
+from noder import kernels
 from noder.grid import Grid
+from noder.methods.problem import Level, Problem
 from noder.methods.settings import decoder_of
 from noder.methods.svf import (
     Exponential,
     Registration,
     SvfSettings,
     composed,
+    cubic_matrix,
     exponential,
+    exponential_losses,
     register,
     squarings_for,
 )
@@ -116,6 +120,56 @@ def test_half_the_voxels_carry_a_fit() -> None:
     error = (half(c) - full(c)).norm(dim=0)
     assert float(error.mean()) < 0.03
     assert float(error.max()) < 0.15
+
+
+def test_a_box_is_a_part_of_the_whole_and_gathering_the_transpose_of_spreading() -> None:
+    grid, box = box_grid(30), (slice(3, 20), slice(0, 30), slice(11, 26))
+    decoder = decoder_of(grid, SHORT)
+    generator = torch.Generator().manual_seed(3)
+    c = torch.randn((3, *decoder.shape), generator=generator)
+    whole = Exponential(decoder, grid, halved=True)
+    part = Exponential(decoder, grid, halved=True, box=box, keeps=True)
+    u = whole.carried(c)
+    assert torch.allclose(part.spread(u), whole.spread(u)[(slice(None), *box)], atol=1e-5)
+    g = torch.randn(part.spread(u).shape, generator=generator)
+    assert float((part.spread(u) * g).sum()) == pytest.approx(float((u.detach() * part.gathered(g)).sum()), rel=1e-4)
+
+
+def test_what_is_kept_stands_until_the_next_call() -> None:
+    grid = box_grid(30)
+    decoder = decoder_of(grid, SHORT)
+    keeps, fresh = (Exponential(decoder, grid, halved=True, keeps=keep) for keep in (True, False))
+    u = keeps.carried(torch.ones(3, *decoder.shape))
+    for on, shared in ((keeps, True), (fresh, False)):
+        assert (on.spread(u).data_ptr() == on.spread(2 * u).data_ptr()) is shared
+    assert torch.equal(keeps.spread(u), fresh.spread(u))
+
+
+@pytest.mark.parametrize(("m", "n"), [(13, 24), (24, 24), (2, 3)])
+def test_lines_are_brought_to_finer_voxels_exactly_and_parabolas_inside(m: int, n: int) -> None:
+    matrix = cubic_matrix(m, n).double()
+    coarse, fine = torch.arange(m).double(), torch.linspace(0, m - 1, n).double()
+    assert torch.allclose(matrix @ coarse, fine, atol=1e-5)
+    assert torch.allclose(matrix.sum(1), torch.ones(n).double(), atol=1e-6)
+    inside = (fine >= 1) & (fine <= m - 2)
+    assert torch.allclose((matrix @ coarse**2)[inside], (fine**2)[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_gradient_of_the_losses_is_that_of_their_values(enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Along a random direction, with folds; compiled and plain."""
+    monkeypatch.setattr(kernels, "ENABLED", enabled)
+    grid, fixed, moving, mask, _ = pair(24, 1.0)
+    decoder = decoder_of(grid, SHORT)
+    level = Level(Problem((moving, fixed), (0.0, 1.0), mask, grid), decoder, (1, 1, 1), SHORT)
+    on = Exponential(decoder, grid, halved=True, box=level.box, keeps=True)
+    generator = torch.Generator().manual_seed(5)
+    c, way = (8.0 * torch.randn((3, *decoder.shape), generator=generator) for _ in range(2))
+    losses, gradient = exponential_losses(level, on, c, 1)
+    assert losses.keys() == {"similarity", "folding", "smoothness", "boundary"}
+    assert losses["folding"] > 0
+    ends = [sum(exponential_losses(level, on, c + step * way, 1)[0].values()) for step in (1e-3, -1e-3)]
+    assert float((gradient * way).sum()) == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=3e-2)
 
 
 @pytest.mark.parametrize("halved", [False, True])

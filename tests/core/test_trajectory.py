@@ -10,10 +10,11 @@ import torch
 from engine_kit import box_grid, texture
 from sample_grids import GRIDS, affine_of
 
+from noder.carriers import SeenScan
 from noder.decoder import Decoder
 from noder.fields import DisplacementField
-from noder.grid import Grid
-from noder.trajectory import SeenScan, Trajectory
+from noder.grid import Grid, sample_at_index
+from noder.trajectory import Trajectory
 
 TIMES = (0.0, 1.0, 3.0)
 
@@ -183,13 +184,24 @@ def test_judging_keeps_the_map_and_what_was_computed() -> None:
 def test_neighbours_blend_the_carried_scans() -> None:
     trajectory = make()
     x = trajectory.grid.points()
-    parts = []
+    splines, lines = [], []
     for position, weight in trajectory.carriers(1.6):
         scan = trajectory.scans[position]
-        pulled = x + trajectory.between(x, scan.time, 1.6)
-        parts.append(weight * trajectory.grid.sample(scan.volume, pulled))
-    assert torch.allclose(trajectory.predict(1.6, exact=True), sum(parts).float(), atol=0.3)
-    assert torch.allclose(trajectory.predict(1.6), sum(parts).float(), atol=30)  # what the screen shows
+        index = trajectory.grid.to_index(x + trajectory.between(x, scan.time, 1.6))
+        splines.append(weight * scan.at(index, smooth=True))
+        lines.append(weight * sample_at_index(scan.volume, index))
+    assert torch.allclose(trajectory.predict(1.6, exact=True), sum(splines).float(), atol=0.3)
+    assert torch.allclose(trajectory.predict(1.6), sum(lines).float(), atol=30)  # what the screen shows
+
+
+def test_only_the_neighbours_that_are_written_are_read_by_splines() -> None:
+    """The published prediction stays linear, so that a field warps the first scan to it in other programs."""
+    trajectory = make()
+    index = trajectory.grid.to_index(trajectory.grid.points())
+    u = trajectory.field(trajectory.grid, 0.6).u
+    moved = index + (u / torch.tensor(trajectory.grid.spacing)[:, None, None, None]).movedim(0, -1)
+    linear = sample_at_index(trajectory.scans[0].volume.double(), moved)
+    assert torch.allclose(trajectory.predict(0.6, carry="first", exact=True).double(), linear, atol=0.1)
 
 
 def test_at_a_seen_scan_neighbours_give_the_scan_and_without_itself_do_not() -> None:

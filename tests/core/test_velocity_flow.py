@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_kit import texture
+from engine_kit import box_grid, texture
 from numpy.typing import NDArray
 from sample_grids import affine_of
 from scipy.linalg import expm
@@ -23,6 +23,10 @@ from noder.flow import Clock, Flow
 from noder.grid import Grid
 from noder.image import Image
 from noder.methods.curve import Kind
+from noder.methods.flow_maps import FlowMaps
+from noder.methods.noder import NoderSettings
+from noder.methods.settings import decoder_of
+from noder.methods.svf import Exponential
 from noder.series import ImageSeries
 from noder.trajectory import Trajectory
 
@@ -271,3 +275,27 @@ def test_the_map_can_be_asked_for_up_to_the_last_moment() -> None:
     span = TIMES[-1] - TIMES[0]
     for t in (TIMES[0] - 10 * span, TIMES[-1] + 10 * span, TIMES[-1] + 9.99 * span):
         assert bool(torch.isfinite(flow_of(trajectory).forward(inside(5), t)).all())
+
+
+@pytest.mark.parametrize("taus", [(1.0,), (0.25, 1.0), (0.3, 0.55, 1.0)])
+def test_a_flow_pays_for_velocities_that_change_between_scans(taus: tuple[float, ...]) -> None:
+    """A constant velocity costs what its displacements at the scans do; the excess is that of the energy."""
+    pieces = 8
+    on = Exponential(decoder_of(box_grid(), NoderSettings()))
+    combined, weights = FlowMaps(on, taus, pieces).regularised()
+
+    def cost(steps: torch.Tensor) -> float:
+        return float((torch.tensor(weights) * (combined @ steps).square()).sum())
+
+    assert cost(torch.full((pieces,), 2.0 / pieces)) == pytest.approx(sum((2.0 * tau) ** 2 for tau in taus), rel=1e-5)
+    steps = torch.randn(pieces, generator=torch.Generator().manual_seed(0))
+    fine = np.repeat(steps.numpy().astype(float) * pieces, 100)  # the velocity every 1/800 of the span
+    time = (np.arange(800) + 0.5) / 800
+    expected, before = 0.0, 0.0
+    for tau in taus:
+        between = (time > before) & (time < tau)
+        energy = (tau - before) * (fine[between] ** 2).sum() / 800 - (fine[between].sum() / 800) ** 2
+        expected += (fine[time < tau].sum() / 800) ** 2 + energy
+        before = tau
+    assert energy > 0.01
+    assert cost(steps) == pytest.approx(expected, rel=1e-4)

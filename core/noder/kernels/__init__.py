@@ -7,8 +7,8 @@ The contract of every kernel:
 - it works in voxel units, on C-ordered float32 volumes (I,J,K) with two voxels or more an axis where nothing else is
   said; running sums are float64 (float32 ones cancel in flat background).
 
-`noder.grid`, `noder.fields`, `noder.similarity` and `noder.regularity` hold the same in plain torch: for CUDA, for
-float64, and as what these are tested against. Compiling takes some seconds once and is kept on disk.
+`noder.grid`, `noder.fields`, `noder.decoder`, `noder.similarity` and `noder.regularity` hold the same in plain torch:
+for CUDA, for float64, and as what these are tested against. Compiling takes some seconds once and is kept on disk.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ import numpy as np
 import torch
 
 from noder.kernels.advection import advect
+from noder.kernels.banded import Banded, apply_banded
 from noder.kernels.correlation import correlate
 from noder.kernels.folding import shortfall
-from noder.kernels.sampling import pull, pull_slopes, splat, warp
+from noder.kernels.sampling import compose, compose_back, pull, pull_slopes, splat, warp
 
-__all__ = ["advect", "correlate", "pull", "pull_slopes", "shortfall", "splat", "usable", "warm_up", "warp"]
+__all__ = [
+    "Banded", "advect", "apply_banded", "compose", "compose_back", "correlate", "pull", "pull_slopes", "shortfall",
+    "splat", "usable", "warm_up", "warp",
+]  # fmt: skip
 
 ENABLED = os.environ.get("NODER_KERNELS", "numba") != "torch"
 """False with NODER_KERNELS=torch in the environment: plain torch everywhere."""
@@ -67,7 +71,11 @@ def _compile() -> None:
             pull_slopes(each, index, pull(each, index))
             advect(each, index, 1.0, 1)
         splat(np.zeros((3, 2), kind), index, (4, 4, 4))
+        compose_back(volume, volume, compose(volume, volume))
     field, image = np.zeros((3, 4, 4, 4), np.float32), np.zeros((4, 4, 4), np.float32)
     warp(image, field)
     correlate(image, image, image, image, image, (3, 3, 3), 1e-3)
     shortfall(field, 0.25)
+    wider = Banded.of(np.ones((5, 4), np.float32))
+    narrower = wider.transposed
+    apply_banded((narrower, narrower, narrower), apply_banded((wider, wider, wider), field))

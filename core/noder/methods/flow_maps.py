@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from noder.methods.svf import Exponential, composed
@@ -21,8 +22,22 @@ class FlowMaps:
         self._on = exponential
         self._taus, self._pieces = list(taus), pieces
 
+    def regularised(self) -> tuple[Tensor, list[float]]:
+        """Combinations (n,pieces) of the pieces p_k whose smoothness counts, and how much each counts.
+
+        At every scan that of the log-velocity up to it, sum_k p_k; and between scans a to b, where no scan says how the
+        velocity changes, what its path costs more than that of a constant one, (b - a) int_a^b |v|^2 dt -
+        |int_a^b v dt|^2, the energy of Beg et al. (IJCV 2005, eq. 4).
+        """
+        n = self._pieces
+        until = torch.tensor([[min(max(tau * n - k, 0.0), 1.0) for k in range(n)] for tau in self._taus])
+        between = until.diff(dim=0, prepend=torch.zeros(1, n))
+        energy = n * (torch.tensor(self._taus).diff(prepend=torch.zeros(1)) @ between)
+        weights = torch.cat([torch.ones(len(until)), energy, -torch.ones(len(between))])
+        return torch.cat([until, torch.eye(n), between]), weights.tolist()
+
     def __call__(self, nodes: Tensor) -> list[Tensor]:
-        """Displacements (3,I,J,K) in voxels of the level, one a time; differentiable."""
+        """Displacements (3,i,j,k) on the carrier, in its voxels, one a time; differentiable."""
         found: dict[int, Tensor] = {}
         u: Tensor | None = None
         for k in range(self._pieces):
@@ -34,7 +49,7 @@ class FlowMaps:
                     found[scan] = _moved(velocity, at, u, share)
             u = _moved(velocity, at, u, 1.0)
             found |= {scan: u for scan, tau in enumerate(self._taus) if math.isclose(tau * self._pieces, k + 1)}
-        return [self._on.spread(found[scan]) for scan in range(len(self._taus))]
+        return [found[scan] for scan in range(len(self._taus))]
 
 
 def _moved(velocity: Tensor, at: Tensor, u: Tensor | None, share: float) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor
@@ -19,13 +19,14 @@ from torch import Tensor
 from noder.decoder import Decoder
 from noder.grid import Grid, Triple
 from noder.methods.autoencoder import SHIPPED
+from noder.methods.curve import Kind
 from noder.methods.flow_maps import FlowMaps
 from noder.methods.latent import LATENTS, make_latent
 from noder.methods.ode import GRADIENTS, PIECES, SOLVERS, LatentCurve, hermite, integrate, second_derivatives
 from noder.methods.optimiser import course, moments_of, take_moments, under
 from noder.methods.problem import Iteration, Level, Problem, added, pyramid
 from noder.methods.settings import FieldSettings, decoder_of
-from noder.methods.svf import Exponential
+from noder.methods.svf import Exponential, carried_losses, exponential_losses
 from noder.regularity import Magnitude
 
 
@@ -37,9 +38,10 @@ class NoderSettings(FieldSettings):
         default=4, metadata={"label": "ODE steps over the span", "unit": "", "range": (2, 100),
                              "help": "Solver steps from the first to the last scan"})  # fmt: skip
     map: str = field(
-        default="displacement", metadata={"label": "What is decoded", "unit": "", "range": ("displacement", "flow"),
-                                          "help": "The displacement, or a velocity that is sampled at the moving "
-                                                  "position: a true flow, with an exact inverse"})  # fmt: skip
+        default="exponential", metadata={"label": "What is decoded", "unit": "", "range": get_args(Kind),
+                                          "help": "The displacement; its stationary log-velocity; or a velocity that "
+                                                  "is sampled at the moving position, a true flow. The last two have "
+                                                  "exact inverses"})  # fmt: skip
     latent: str = field(
         default="rank", metadata={"label": "Latent space", "unit": "", "range": tuple(LATENTS),
                                   "help": "What the ODE moves: control points, a few dozen numbers, or the latent "
@@ -55,6 +57,10 @@ class NoderSettings(FieldSettings):
         default="backprop", metadata={"label": "Gradients", "unit": "", "range": GRADIENTS,
                                       "help": "Through the solver's steps (exact), the same with less memory, or by "
                                               "the adjoint method"})  # fmt: skip
+    turns: int = field(
+        default=2, metadata={"label": "Steps to look at all scans", "unit": "", "range": (1, 8),
+                             "help": "At full size, with more scans than this after the first, a step looks at every "
+                                     "second (third, ...) of them in turn"})  # fmt: skip
     acceleration: float = field(
         default=3e-5, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
                                "help": "Weight of the mean squared second derivative in time, mm per span squared: "
@@ -63,6 +69,8 @@ class NoderSettings(FieldSettings):
 
 _COST_OF_ODE = 100_000
 """The work of one integration and its gradient, in voxels of image."""
+
+Losses = dict[str, float]
 
 
 class NoderFit:
@@ -76,11 +84,14 @@ class NoderFit:
         self.latent = make_latent(settings.latent, self.decoder, seed)
         self.latent.adopt(settings.weights)
         self.latent.to(device)
-        self._optimiser = torch.optim.Adam(self.latent.groups(), lr=settings.learning_rate)
+        self._optimiser = torch.optim.Adam(self.latent.groups(), lr=settings.learning_rate, fused=True)
         self.step = 0
         self._taus = torch.tensor(problem.taus[1:], dtype=torch.float32, device=device)
         self._nodes = torch.linspace(0, 1, PIECES * self.steps + 1, device=device)
+        self._exponential: Exponential | None = None
         self._flow: FlowMaps | None = None
+        self._turns = 1
+        self._latest: dict[int, Losses] = {}
         self._size = Magnitude.form(self.decoder.matrices(), problem.grid, problem.voxel_mm).to(device)
         self._stages = pyramid(problem.grid, settings.iterations)
         self.total = sum(count for _, count in self._stages)
@@ -96,7 +107,7 @@ class NoderFit:
             end += count
             if self.step < end:
                 level = Level(self.problem, self.decoder, factors, self.settings)
-                self._flow = self._flow_maps(level) if self.settings.map == "flow" else None
+                self._begin(level, factors)
                 while self.step < end:
                     losses = self._descend(level)
                     yield Iteration(level.name, self._cost(factors), losses)
@@ -105,6 +116,7 @@ class NoderFit:
         """All that a run needs to go on after the last step, bit for bit."""
         kept: dict[str, Tensor | int | float] = {"step": self.step}
         kept |= {f"latent.{name}": value.clone() for name, value in self.latent.state_dict().items()}
+        kept |= {f"losses.{k}.{name}": loss for k, losses in self._latest.items() for name, loss in losses.items()}
         return kept | moments_of(self._optimiser, "adam")
 
     def load_state(self, state: dict[str, Tensor | int | float]) -> None:
@@ -112,10 +124,15 @@ class NoderFit:
         self.latent.load_state_dict(under("latent", state))
         take_moments(self._optimiser, "adam", state)
         self.step = int(state["step"])
+        self._latest = {}
+        for key, value in state.items():
+            if key.startswith("losses."):
+                _, scan, name = key.split(".")
+                self._latest.setdefault(int(scan), {})[name] = float(value)
 
     def curve(self) -> LatentCurve:
         """The trajectory as it is now."""
-        return LatentCurve(self.latent, self.steps, self.settings.solver, self.settings.map)
+        return LatentCurve(self.latent, self.steps, self.settings.solver, cast(Kind, self.settings.map))
 
     @staticmethod
     def restore(
@@ -125,9 +142,9 @@ class NoderFit:
         decoder = decoder_of(grid, settings)
         latent = make_latent(settings.latent, decoder, seed=0)
         latent.load_state_dict(tensors)
-        return decoder, LatentCurve(latent, facts["steps"], settings.solver, settings.map)
+        return decoder, LatentCurve(latent, facts["steps"], settings.solver, cast(Kind, settings.map))
 
-    def _descend(self, level: Level) -> dict[str, float]:
+    def _descend(self, level: Level) -> Losses:
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * course(self.step, self.total) * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
@@ -136,28 +153,44 @@ class NoderFit:
         self.step += 1
         return losses
 
-    def _backward(self, level: Level) -> dict[str, float]:
-        """Gradients of all losses; one scan at a time, so that memory does not grow with their number."""
-        states, rates = integrate(self.latent, self.steps, self.settings.solver, self.settings.gradients)
-        at_scans = self.latent.coefficients(hermite(states, rates, self._taus))
-        c = at_scans.detach()
-        bends, bend_gradients, bend_losses = self._acceleration(states, rates)
-        if self._flow is None:
-            found = [level.displacement_losses(c[k], k + 1) for k in range(len(c))]
-            gradient = torch.stack([gradient for _, gradient in found])
-            torch.autograd.backward([at_scans, *bends], [gradient, *bend_gradients])
-            return added([*(losses for losses, _ in found), bend_losses])
-        maps = self._flow(self.latent.coefficients(hermite(states, rates, self._nodes)))
-        regular = [level.regularity(each) for each in c]
-        # cloned: a level's gradient stands until its next call
-        matched = [
-            (losses, gradient.clone()) for losses, gradient in (level.match(u, k + 1) for k, u in enumerate(maps))
-        ]
-        gradients = [torch.stack([gradient for _, gradient in regular]), *(gradient for _, gradient in matched)]
-        torch.autograd.backward([at_scans, *maps, *bends], [*gradients, *bend_gradients])
-        return added([*(losses for losses, _ in (*matched, *regular)), bend_losses])
+    def _backward(self, level: Level) -> Losses:
+        """Gradients of all losses; one scan at a time, so that memory does not grow with their number.
 
-    def _acceleration(self, states: Tensor, rates: Tensor) -> tuple[list[Tensor], list[Tensor], dict[str, float]]:
+        What it tells of a scan that this step does not look at is what was found last.
+        """
+        states, rates = integrate(self.latent, self.steps, self.settings.solver, self.settings.gradients)
+        ends, gradients, losses = self._acceleration(states, rates)
+        looked_at = [k for k in range(len(self._taus)) if (k + self.step) % self._turns == 0]
+        if self._flow is None:
+            maps = list(self.latent.coefficients(hermite(states, rates, self._taus)))
+        else:
+            nodes = self.latent.coefficients(hermite(states, rates, self._nodes))
+            maps = self._flow(nodes)
+            path_ends, path_gradients, path_losses = self._paths(level, self._flow, nodes)
+            ends, gradients, losses = [*ends, path_ends], [*gradients, path_gradients], losses | path_losses
+        for k in looked_at:
+            self._latest[k], gradient = self._losses(level, maps[k].detach(), k + 1)
+            ends.append(maps[k])
+            gradients.append(self._turns * gradient)
+        torch.autograd.backward(ends, gradients)
+        return added([*self._latest.values(), losses])
+
+    def _losses(self, level: Level, found: Tensor, scan: int) -> tuple[Losses, Tensor]:
+        """All losses of a map at one scan, and their gradient; `found` is what makes it, or a flow's map itself."""
+        if self._exponential is None:
+            return level.displacement_losses(found, scan)
+        if self._flow is None:
+            return exponential_losses(level, self._exponential, found, scan)
+        return carried_losses(level, self._exponential, found, scan)
+
+    def _paths(self, level: Level, flow: FlowMaps, nodes: Tensor) -> tuple[Tensor, Tensor, Losses]:
+        """What of a flow's pieces must be smooth, with the gradient and the losses of that."""
+        combined, weights = flow.regularised()
+        paths = torch.tensordot(combined.to(nodes.device), nodes.diff(dim=0), 1)
+        found = [level.regularity(path, weight) for path, weight in zip(paths.detach(), weights, strict=True)]
+        return paths, torch.stack([gradient for _, gradient in found]), added(losses for losses, _ in found)
+
+    def _acceleration(self, states: Tensor, rates: Tensor) -> tuple[list[Tensor], list[Tensor], Losses]:
         """Weighted mean over span and voxels of |d^2/dt^2 W c|^2, in mm and spans; nothing without a weight.
 
         The coefficients that it is taken of, its gradient in them, and its value. Exact for the cubic Hermite.
@@ -172,9 +205,26 @@ class NoderFit:
         value, gradient = self._size.with_gradient(bends.detach())
         return [bends], [scale * gradient], {"acceleration": scale * float(value)}
 
-    def _flow_maps(self, level: Level) -> FlowMaps:
-        exponential = Exponential(self.decoder, level.grid, halved=True).to(self._taus.device)
-        return FlowMaps(exponential, self.problem.taus[1:], len(self._nodes) - 1)
+    def _begin(self, level: Level, factors: Triple) -> None:
+        """How many steps share the scans of a level, and what maps need there, where they are more than W c."""
+        self._turns = turns_at(self.settings, factors, len(self._taus))
+        if self.settings.map == "displacement":
+            return
+        on = Exponential(self.decoder, level.grid, halved=True, box=level.box, keeps=True).to(self._taus.device)
+        self._exponential = on
+        if self.settings.map == "flow":
+            self._flow = FlowMaps(on, self.problem.taus[1:], len(self._nodes) - 1)
 
     def _cost(self, factors: Triple) -> float:
-        return float(self.problem.grid.coarsen(factors).n_voxels * (len(self.problem.images) - 1) + _COST_OF_ODE)
+        scans = len(self.problem.images) - 1
+        looks = scans / turns_at(self.settings, factors, scans)
+        return self.problem.grid.coarsen(factors).n_voxels * looks + _COST_OF_ODE
+
+
+def turns_at(settings: Any, factors: Triple, scans: int) -> int:
+    """How many steps share the `scans` after the first, on images reduced by `factors`; 1 for methods without turns.
+
+    As good as all scans in every step, for half the work (measured on the cine and on known motion).
+    """
+    turns = getattr(settings, "turns", 1)
+    return turns if max(factors) == 1 and scans > turns else 1

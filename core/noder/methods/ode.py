@@ -87,8 +87,8 @@ class LatentCurve:
     Keeps a copy of the latent space on the CPU.
     """
 
-    def __init__(self, latent: Latent, steps: int, solver: str = "rk4", kind: str = "displacement") -> None:
-        self.kind: Kind = "flow" if kind == "flow" else "displacement"
+    def __init__(self, latent: Latent, steps: int, solver: str = "rk4", kind: Kind = "displacement") -> None:
+        self.kind = kind
         self.latent = copy.deepcopy(latent).cpu().requires_grad_(False)
         self.steps, self.solver = steps, solver
         self._shared = self.latent.shared()

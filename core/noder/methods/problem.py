@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noder import kernels
-from noder.decoder import Decoder, Matrices, apply_separable, apply_transposed
+from noder.decoder import Decoder
 from noder.fields import warp_voxels
 from noder.grid import Grid, Triple, block_mean
 from noder.regularity import FORMS, Folding
+from noder.separable import Separable
 from noder.similarity import LocalNCC
 
 
@@ -69,29 +70,33 @@ class Weights(Protocol):
 class Matching:
     """How unlike a warped image is to each of `others` (1,I,J,K), and the gradient of that in the displacement.
 
-    `moving` is sampled at x + u(x) + `offset`, u in voxels; `weight` (I,J,K) is the weight of each window.
+    `moving` is sampled at x + u(x) + `origin`, u in voxels; `weight` (I,J,K) is the weight of each window.
     """
 
     def __init__(
-        self, moving: Tensor, others: Sequence[Tensor], ncc: LocalNCC, weight: Tensor, offset: float = 0.0
+        self, moving: Tensor, others: Sequence[Tensor], ncc: LocalNCC, weight: Tensor, origin: Triple = (0, 0, 0)
     ) -> None:
-        self._moving, self._ncc, self._weight, self._offset = moving, ncc, weight, offset
+        self._moving, self._ncc, self._weight, self._origin = moving, ncc, weight, origin
         self._fixed = [ncc.prepare(image) for image in others]
         self._room: _Room | None = None
 
     def __call__(self, u: Tensor, scan: int) -> tuple[float, Tensor]:
-        """For u (3,I,J,K) and `others[scan - 1]`; the gradient (3,I,J,K) stands until the next call."""
-        where = u + self._offset if self._offset else u
+        """For u (3,I,J,K) and `others[scan - 1]`; the gradient (3,I,J,K) stands until the next call.
+
+        Raises ValueError for a u on another grid.
+        """
+        if u.shape[1:] != self._weight.shape:
+            raise ValueError(f"the displacement is on {tuple(u.shape[1:])} voxels, not {tuple(self._weight.shape)}")
         if kernels.usable(u, self._moving) and u.dtype == torch.float32:
-            return self._compiled(where, scan)
-        where = where.clone().requires_grad_()
+            return self._compiled(u, scan)
+        where = (u + u.new_tensor(self._origin)[:, None, None, None]).requires_grad_()
         loss = self._ncc(self._fixed[scan - 1], warp_voxels(self._moving, where), self._weight)
         (gradient,) = torch.autograd.grad(loss, where)
         return float(loss.detach()), gradient
 
     def _compiled(self, u: Tensor, scan: int) -> tuple[float, Tensor]:
         self._room = room = self._room or _Room.of(cast(Triple, tuple(u.shape[1:])))
-        kernels.warp(self._moving[0].numpy(), u.numpy(), room.value, room.gradient)
+        kernels.warp(self._moving[0].numpy(), u.numpy(), room.value, room.gradient, self._origin)
         loss, _ = self._ncc.correlate(self._fixed[scan - 1], room.value, self._weight, room.maps, room.gradient)
         return loss, torch.from_numpy(room.gradient)
 
@@ -113,7 +118,8 @@ class _Room:
 class Level:
     """The losses on images reduced by `factors`, each with its gradient; the first image is warped onto the others.
 
-    All losses are shares of the mean over the scans, weighted by the settings.
+    All losses are shares of the mean over the scans, weighted by the settings. `grid` is that of the whole images,
+    `inside` the part of it that the windows in the mask reach: nothing else is compared, or computed at full size.
     """
 
     def __init__(self, problem: Problem, decoder: Decoder, factors: Triple, settings: Weights) -> None:
@@ -124,45 +130,52 @@ class Level:
         self._share = 1 / (len(problem.images) - 1)
         weight = block_mean(problem.mask[None].float(), factors)[0]
         weight = weight * (self._share / weight.sum())
+        window = window_voxels(self.grid, settings.window)
+        self.box = _reach(weight, window)
+        origin, ends = cast(Triple, tuple(s.start for s in self.box)), cast(Triple, tuple(s.stop for s in self.box))
+        self.inside = self.grid.crop(origin, ends)
         matrices = decoder.matrices(self.grid)
-        self._matrices = cast(Matrices, tuple(m.to(device) for m in matrices))
+        self._decode = Separable(decoder.matrices(self.inside), keeps=True).to(device)
         self._to_voxel = (
             torch.as_tensor(self.grid.inverse_affine[:3, :3].copy(), dtype=torch.float32, device=device)
             * problem.voxel_mm
         )
         self._forms = {name: form(matrices, self.grid, problem.voxel_mm).to(device) for name, form in FORMS.items()}
-        ncc = LocalNCC(window_voxels(self.grid, settings.window))
         moving, *others = [block_mean(image, factors) for image in problem.images]
-        self._matching = Matching(moving, others, ncc, weight)
+        parts = [other[(slice(None), *self.box)].contiguous() for other in others]
+        self._matching = Matching(moving, parts, LocalNCC(window), weight[self.box].contiguous(), origin)
 
     def displacement(self, c: Tensor) -> Tensor:
-        """Coefficients (3,a,b,c) -> displacement (3,I,J,K) in voxels of this level."""
-        return apply_separable(self._matrices, (self._to_voxel @ c.flatten(1)).reshape(c.shape))
+        """Coefficients (3,a,b,c) -> displacement (3,I,J,K) on `inside`, in voxels; it stands until the next call."""
+        return self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
 
     def taken_back(self, gradient: Tensor) -> Tensor:
         """The transpose of `displacement`: a gradient (3,I,J,K) in the displacement -> one in the coefficients."""
-        found = apply_transposed(self._matrices, gradient)
+        found = self._decode.transposed(gradient)
         return (self._to_voxel.T @ found.flatten(1)).reshape(found.shape)
 
-    def match(self, u: Tensor, scan: int) -> tuple[dict[str, float], Tensor]:
-        """Similarity of the warped reference to scan number `scan` (1 is the second image), and folding of u.
+    def match(self, u: Tensor, scan: int) -> tuple[float, Tensor]:
+        """How unlike the reference, warped by u on `inside`, is to scan number `scan` (1 is the second image).
 
-        With their gradient in u (3,I,J,K), which stands until the next call.
+        With its gradient in u (3,I,J,K), which stands until the next call.
         """
-        u = u.detach().contiguous()
-        similarity, gradient = self._matching(u, scan)
-        losses = {"similarity": similarity}
-        scale = self._share * self.settings.folding / Folding.count(u)
-        if scale > 0:
-            losses["folding"] = scale * Folding().add_gradient(u, gradient, scale)
-        return losses, gradient
+        return self._matching(u.detach().contiguous(), scan)
 
-    def regularity(self, c: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Smoothness and boundary of the displacement W c, from the coefficients alone, and their gradient in c."""
+    def folding(self, u: Tensor, gradient: Tensor) -> dict[str, float]:
+        """The folding of u (3,I,J,K) in voxels of any grid, with its gradient added in place; none without a weight."""
+        u = u.detach().contiguous()
+        scale = self._share * self.settings.folding / Folding.count(u)
+        return {"folding": scale * Folding().add_gradient(u, gradient, scale)} if scale > 0 else {}
+
+    def regularity(self, c: Tensor, share: float = 1.0) -> tuple[dict[str, float], Tensor]:
+        """Smoothness and boundary of the displacement W c, from the coefficients alone, and their gradient in c.
+
+        `share` times what they weigh for a scan.
+        """
         losses, total = {}, torch.zeros_like(c)
         for name, form in self._forms.items():
-            weight = self._share * float(getattr(self.settings, name))
-            if weight > 0:
+            weight = share * self._share * float(getattr(self.settings, name))
+            if weight != 0:
                 value, gradient = form.with_gradient(c.detach())
                 losses[name] = weight * float(value)
                 total += weight * gradient
@@ -170,9 +183,11 @@ class Level:
 
     def displacement_losses(self, c: Tensor, scan: int) -> tuple[dict[str, float], Tensor]:
         """All losses of phi = id + W c at one scan, and their gradient in c."""
-        losses, gradient = self.match(self.displacement(c.detach()), scan)
+        u = self.displacement(c.detach())
+        similarity, gradient = self.match(u, scan)
+        folding = self.folding(u, gradient)
         regular, regular_gradient = self.regularity(c)
-        return {**losses, **regular}, self.taken_back(gradient) + regular_gradient
+        return {"similarity": similarity, **folding, **regular}, self.taken_back(gradient) + regular_gradient
 
 
 def added(each: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -193,6 +208,19 @@ def window_voxels(grid: Grid, width: int) -> Triple:
     """An odd number of voxels an axis, as wide in mm as `width` voxels of the finest axis, and at least 3."""
     reach = width * min(grid.spacing)
     x, y, z = (max(3, 2 * int(reach / h / 2) + 1) for h in grid.spacing)
+    return x, y, z
+
+
+def _reach(weight: Tensor, window: Triple) -> tuple[slice, slice, slice]:
+    """The box of the voxels that windows of any `weight` (I,J,K) see; two voxels or more an axis."""
+    boxes = []
+    for axis, width in enumerate(window):
+        others = [other for other in range(3) if other != axis]
+        where = weight.amax(dim=others).nonzero()
+        n, reach = weight.shape[axis], width // 2
+        stop = min(int(where[-1]) + reach + 1, n)
+        boxes.append(slice(max(min(int(where[0]) - reach, stop - 2), 0), stop))
+    x, y, z = boxes
     return x, y, z
 
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torchdiffeq import odeint, odeint_adjoint
 
-from noder.decoder import Matrices, aligned_axes, apply_separable, apply_transposed, as_tensor
+from noder.decoder import Matrices, SeparableDecoder, apply_separable, apply_transposed
 from noder.errors import UsageError
 from noder.grid import Grid, Triple
 from noder.methods.curve import Kind
@@ -81,10 +81,10 @@ class PublishedSettings:
 
 
 @dataclass(frozen=True)
-class PublishedDecoder:
+class PublishedDecoder(SeparableDecoder):
     """u = W c: trilinear upsampling by 2, twice, and a box average with zeros outside.
 
-    Members as those of `Decoder`. Control point k lies at voxel 4k + 1.5 whatever the size: where that is no multiple
+    Control point k lies at voxel 4k + 1.5 whatever the size: where that is no multiple
     of 4, the upsampled field has up to three voxels too many, and those at the end are left out before the average.
     """
 
@@ -97,31 +97,10 @@ class PublishedDecoder:
         a, b, c = (-(-n // 4) for n in self.grid.shape)
         return a, b, c
 
-    def rows(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): weights of the control points at voxel coordinates; linear between, constant beyond."""
-        last = self.grid.shape[axis] - 1
-        index = np.clip(index, 0, last)
-        below = np.floor(index).astype(int)
-        part = (index - below)[:, None]
-        matrix = self.exact(axis).numpy()
-        weights: NDArray[np.float64] = (1 - part) * matrix[below] + part * matrix[np.minimum(below + 1, last)]
+    def at_voxels(self, axis: int, index: NDArray[np.int_]) -> NDArray[np.float64]:
+        """(len(index), n): the rows of `exact`."""
+        weights: NDArray[np.float64] = self.exact(axis).numpy()[index]
         return weights
-
-    def slopes(self, axis: int, index: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(len(index), n): derivative of `rows` per voxel by central differences, one-sided at the border."""
-        last = self.grid.shape[axis] - 1
-        ahead, behind = np.clip(index + 1, 0, last), np.clip(index - 1, 0, last)
-        gap = np.maximum(ahead - behind, 1e-9)[:, None]
-        slopes: NDArray[np.float64] = (self.rows(axis, ahead) - self.rows(axis, behind)) / gap
-        return slopes
-
-    def matrices(self, grid: Grid | None = None) -> Matrices:
-        """The three matrices for the voxels of `grid`, which must be aligned with the decoder's (the default)."""
-        axes = aligned_axes(self.grid, grid or self.grid)
-        if axes is None:
-            raise ValueError("the axes of the grid are not parallel to the decoder's")
-        x, y, z = (as_tensor(self.rows(axis, index)) for axis, index in enumerate(axes))
-        return x, y, z
 
     def exact(self, axis: int) -> Tensor:
         """(voxels, control points) in float64: all voxels along an axis."""
@@ -265,7 +244,7 @@ class PublishedFit:
         ncc = LocalNCC(window, floor=0.0, epsilon=_EPSILON / settings.window**6, padded=True)
         self._share = 1 / (len(images) - 1)
         weight = torch.full_like(images[0][0], self._share / images[0].numel())
-        self._matching = Matching(F.pad(images[0], (1,) * 6), images[1:], ncc, weight, offset=1.0)
+        self._matching = Matching(F.pad(images[0], (1,) * 6), images[1:], ncc, weight, origin=(1, 1, 1))
         x, y, z = (self.decoder.exact(axis).to(device) for axis in range(3))
         self._matrices = (x.float(), y.float(), z.float())
         voxels = Grid(problem.grid.shape, np.eye(4))
@@ -378,6 +357,3 @@ def _check(settings: PublishedSettings) -> None:
         width = getattr(settings, name)
         if width % 2 == 0:
             raise UsageError(f"{name} = {width} cannot be used: choose an odd number of voxels.")
-    for name, choices in (("gradients", GRADIENTS), ("precision", tuple(PRECISIONS))):
-        if getattr(settings, name) not in choices:
-            raise UsageError(f"{name} = {getattr(settings, name)!r} is not known. Choose from: {', '.join(choices)}.")
