@@ -59,6 +59,7 @@ class OverlayPanel(QWidget):
         layout.addWidget(self._make_window())
         layout.addWidget(self._make_jacobian())
         layout.addWidget(self._make_brightness())
+        layout.addLayout(self._make_opacity())
         layout.addWidget(self._make_quiver())
         self.radiological = QCheckBox("Radiological (patient's right on the left)")
         self.radiological.clicked.connect(self.radiological_requested)
@@ -81,6 +82,7 @@ class OverlayPanel(QWidget):
         self.jacobian.setChecked(overlays.jacobian)
         self.brightness.setChecked(overlays.brightness)
         self.opacity.setValue(round(100 * overlays.jacobian_opacity))
+        self._set_opacity_enabled()
         self.limit.setValue(overlays.jacobian_limit or 0.0)
         self.quiver.setChecked(overlays.quiver)
         self.spacing.setValue(overlays.quiver_spacing_mm)
@@ -118,6 +120,7 @@ class OverlayPanel(QWidget):
             self.shows[show].setEnabled(has_trajectory)
         for box in (self.jacobian, self.brightness, self.quiver, self.carry):
             box.setEnabled(has_trajectory)
+        self._set_opacity_enabled()
 
     def _make_shows(self) -> QGridLayout:
         grid = QGridLayout()
@@ -174,16 +177,12 @@ class OverlayPanel(QWidget):
     def _make_jacobian(self) -> QGroupBox:
         self.jacobian = self._switch("Growth: log J, above 0 where tissue is larger")
         self.jacobian.setToolTip("J = volume at this time / volume in the reference; folded voxels are marked")
-        self.opacity = QSlider(Qt.Orientation.Horizontal)
-        self.opacity.setRange(5, 100)
-        self.opacity.valueChanged.connect(self._on_overlays)
         self.limit = _spin(0.0, 5.0, 0.05, "", "Half width of the colours in log J")
         self.limit.setDecimals(2)
         self.limit.setSpecialValueText("automatic")
         self.limit.setPrefix("± ")
         self.limit.valueChanged.connect(self._on_overlays)
         form = _form(self.jacobian)
-        form.addRow("Opacity", self.opacity)
         form.addRow("Colours", self.limit)
         return self.jacobian
 
@@ -191,10 +190,28 @@ class OverlayPanel(QWidget):
         self.brightness = QCheckBox("Brightness: change since the reference")
         self.brightness.setToolTip(
             "What the intensity model of the fit adds to the carried reference, in the scans' own values;\n"
-            "shown in place of growth, with the same opacity"
+            "shown in place of growth"
         )
         self.brightness.clicked.connect(self._on_overlays)
         return self.brightness
+
+    def _make_opacity(self) -> QHBoxLayout:
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(5, 100)
+        self.opacity.setToolTip("Of the colours of growth or brightness over the image")
+        self.opacity.valueChanged.connect(self._on_overlays)
+        self.opacity_label = QLabel("Opacity")
+        row = QHBoxLayout()
+        row.setContentsMargins(8, 0, 8, 0)
+        row.addWidget(self.opacity_label)
+        row.addWidget(self.opacity, 1)
+        return row
+
+    def _set_opacity_enabled(self) -> None:
+        """There is something to see through where colours lie over the image."""
+        on = self.jacobian.isEnabled() and (self._overlays.jacobian or self._overlays.brightness)
+        self.opacity.setEnabled(on)
+        self.opacity_label.setEnabled(on)
 
     def _make_quiver(self) -> QGroupBox:
         self.quiver = self._switch("Motion: arrows along it, in the slice")

@@ -151,6 +151,18 @@ class TestOverlayPanel:
             panel.set_window_range(-100, 900)
             panel.set_window(10, 500)
 
+    def test_the_opacity_is_there_for_growth_and_for_brightness(self, panel):
+        for overlays, on in (
+            (OverlaySettings(), False),
+            (OverlaySettings(quiver=True), False),
+            (OverlaySettings(jacobian=True), True),
+            (OverlaySettings(brightness=True), True),
+        ):
+            panel.set_overlays(overlays)
+            assert panel.opacity.isEnabled() is on
+        panel.set_available(has_series=True, has_trajectory=False)
+        assert not panel.opacity.isEnabled()
+
     def test_requests(self, panel, qtbot):
         with qtbot.waitSignal(panel.overlays_requested) as asked:
             panel.opacity.setValue(25)

@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter, QTransform
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QStyleOptionGraphicsItem, QWidget
+from window_kit import shown_slice
 
 from noder_viewer import slice_paint, slice_written
 from noder_viewer.scene import cursor_at_index, slice_scene
@@ -24,13 +25,7 @@ BOTH = OverlaySettings(jacobian=True, quiver=True, quiver_spacing_mm=6)
 @pytest.fixture
 def make(qtbot: Any) -> Any:
     def view_of(session: Any, size: tuple[int, int] = SIZE, axis: int = 2) -> SliceView:
-        view = SliceView(axis)
-        qtbot.addWidget(view)
-        view.resize(*size)
-        view.show()
-        view.set_scene(slice_scene(session, axis))
-        QApplication.processEvents()
-        return view
+        return shown_slice(qtbot, session, axis, size)
 
     return view_of
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
+from window_kit import shown_slice
 
 from noder_viewer import slice_paint
 from noder_viewer.colormaps import ARROW, FOLD
@@ -26,13 +27,7 @@ BRIGHT = (28, 37, 20)
 @pytest.fixture
 def make(qtbot: Any) -> Any:
     def view_of(axis: int, session: Any, size: tuple[int, int] = (520, 460)) -> SliceView:
-        view = SliceView(axis)
-        qtbot.addWidget(view)
-        view.resize(*size)
-        view.show()
-        view.set_scene(slice_scene(session, axis))
-        QApplication.processEvents()
-        return view
+        return shown_slice(qtbot, session, axis, size)
 
     return view_of
 

@@ -14,8 +14,10 @@ from PySide6.QtWidgets import QApplication
 
 from noder_viewer.controller import Controller
 from noder_viewer.main_window import MainWindow
+from noder_viewer.scene import slice_scene
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
+from noder_viewer.slices import SliceView
 
 SHAPE = (24, 26, 20)
 SPACING = (1.0, 1.0, 1.5)
@@ -80,3 +82,14 @@ def drop(window: MainWindow, paths: list[Path]) -> bool:
     if enter.isAccepted():
         QApplication.sendEvent(window, QDropEvent(place, Qt.DropAction.CopyAction, data, button, keys))
     return enter.isAccepted()
+
+
+def shown_slice(qtbot: Any, session: Any, axis: int, size: tuple[int, int]) -> SliceView:
+    """A view across `axis` on the screen, with the session's scene drawn."""
+    view = SliceView(axis)
+    qtbot.addWidget(view)
+    view.resize(*size)
+    view.show()
+    view.set_scene(slice_scene(session, axis))
+    QApplication.processEvents()
+    return view

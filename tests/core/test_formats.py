@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
-import os
-import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from format_kit import DATA, OBLIQUE, REFUSED, message, nifti, ramp
 from sample_grids import CODES, affine_of
 
-from noder.errors import InputError, NoderError, OutputError
-from noder.formats import READERS, open_volume_file, pair_partner, write_volume, written_atomically
+from noder.formats import open_volume_file, write_volume
 from noder.grid import Grid
 from noder.image import Image, header_time_step, volumes_in
-
-DATA = Path(__file__).parents[1] / "data"
-OBLIQUE = Grid((9, 7, 5), affine_of("PIL", (0.8, 1.1, 3.0), (12, -7, 20)))
-
-
-def ramp(shape: tuple[int, ...] = (9, 7, 5)) -> np.ndarray:
-    """Different values everywhere, so that no flip or permutation goes unseen."""
-    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-
-
-def nifti(path: Path, values: np.ndarray, affine: Any = None, **fields: Any) -> Path:
-    """A NIfTI file with header fields as wanted, whatever nibabel thinks of them."""
-    image = nib.Nifti1Image(values, np.eye(4) if affine is None else affine)
-    nib.save(image, path)
-    if fields:
-        header = nib.Nifti1Header(path.read_bytes()[:348], check=False)
-        for name, value in fields.items():
-            header[name] = value
-        path.write_bytes(header.binaryblock + path.read_bytes()[348:])
-    return path
-
-
-def message(path: Path, volume: int | None = None) -> str:
-    """What opening and reading the file says; it must name the file (or the other half of a pair)."""
-    with pytest.raises(InputError) as caught:
-        Image.open(path, volume).numpy()
-    partner = pair_partner(path)
-    assert path.name in str(caught.value) or (partner is not None and partner.name in str(caught.value))
-    return str(caught.value)
-
-
-# Real files: known facts
 
 FACTS: dict[str, tuple[int, tuple[int, int, int], str, str, float, float]] = {
     "nibabel/example_nifti2.nii.gz": (2, (32, 20, 12), "LAS", "int16", 49, 742),
@@ -142,81 +106,9 @@ def test_shear_is_noted() -> None:
     np.testing.assert_array_equal(image.to_stored(image.numpy()), np.asarray(oracle.dataobj)[..., 1])
 
 
-REFUSED = {
-    "nibabel/analyze.hdr": "put analyze.img into",
-    "nibabel/nifti1.hdr": "put nifti1.img into",
-    "nibabel/nifti2.hdr": "put nifti2.img into",
-    "nibabel/row_major.dconn.nii": "CIFTI-2",
-    "nibabel/0.dcm": "DICOM",
-    "nibabel/tiny.mnc": "MINC",
-    "nibabel/minc2_1_scale.mnc": "MINC",
-    "nibabel/phantom_truncated.PAR": "Philips",
-    "nibabel/phantom_EPI_asc_CLEAR_2_1.REC": "Philips",
-    "nibabel/bad_datatype+orig.HEAD": "AFNI",
-    "nibabel/scaled+tlrc.HEAD": "AFNI",
-    "nibabel/COPYING.nibabel.txt": "not an image that is read here",
-    "niivue/ct_perfusion.nii.gz": "colours (RGB)",
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_read_is_named(name: str) -> None:
-    assert REFUSED[name] in message(DATA / name)
-
-
 def test_no_odd_file_is_forgotten() -> None:
     files = {f"{p.parent.name}/{p.name}" for p in DATA.glob("*/*") if not p.name.startswith(("space_", "LICENSE"))}
     assert files - {*FACTS, *REFUSED} == {"nibabel/functional.nii", "niivue/avg152T1_RL_nifti.nii.gz"}
-
-
-# Broken and hostile files
-
-
-def cut(path: Path, data: bytes, keep: float) -> Path:
-    path.write_bytes(data[: int(len(data) * keep)])
-    return path
-
-
-def test_a_truncated_compressed_file_is_named_when_it_is_read(tmp_path: Path) -> None:
-    whole = (DATA / "niivue/space_RAS.nii.gz").read_bytes()
-    path = cut(tmp_path / "cut.nii.gz", whole, 0.5)
-    assert Image.open(path).grid.shape == (64, 79, 67)
-    assert "cut short or damaged" in message(path)
-    assert "cut short or damaged" in message(cut(tmp_path / "stub.nii.gz", whole, 0.0005))
-
-
-def test_a_truncated_plain_file_is_named_from_its_header(tmp_path: Path) -> None:
-    path = cut(tmp_path / "cut.nii", (DATA / "nibabel/anatomical.nii").read_bytes(), 0.9)
-    with pytest.raises(InputError, match=r"cut\.nii .* promises"):
-        Image.open(path)
-
-
-def test_a_damaged_byte_is_noticed(tmp_path: Path) -> None:
-    data = bytearray((DATA / "niivue/space_RAS.nii.gz").read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    (tmp_path / "bad.nii.gz").write_bytes(data)
-    assert "damaged" in message(tmp_path / "bad.nii.gz")
-
-
-@pytest.mark.parametrize("name", [*READERS, ".txt", ""])
-def test_garbage_under_any_name_is_a_sentence(tmp_path: Path, name: str) -> None:
-    for number, data in enumerate((b"x", b"\0" * 400, os.urandom(2000), gzip.compress(b"\0" * 1000), b"\x1f\x8b")):
-        path = tmp_path / f"garbage{number}{name}"
-        path.write_bytes(data)
-        partner = pair_partner(path)
-        if partner is not None:
-            partner.write_bytes(data)
-        message(path)
-
-
-def test_missing_empty_folder_and_dangling_link(tmp_path: Path) -> None:
-    (tmp_path / "empty.nii").touch()
-    (tmp_path / "folder.nii").mkdir()
-    (tmp_path / "link.nii.gz").symlink_to(tmp_path / "annex" / "lost")
-    assert "is empty (0 bytes)" in message(tmp_path / "empty.nii")
-    assert "is a folder" in message(tmp_path / "folder.nii")
-    assert "lost, which does not exist" in message(tmp_path / "link.nii.gz")
-    assert "does not exist" in message(tmp_path / "nothing.nii")
 
 
 def test_links_and_foreign_letters_open(tmp_path: Path) -> None:
@@ -228,25 +120,9 @@ def test_links_and_foreign_letters_open(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "脳.mha").numpy().sum() == ramp().sum()
 
 
-def test_a_wrong_gz_suffix_says_how_to_rename(tmp_path: Path) -> None:
-    plain = nifti(tmp_path / "a.nii", ramp())
-    plain.rename(tmp_path / "a.nii.gz")
-    assert "take .gz off its name" in message(tmp_path / "a.nii.gz")
-    (tmp_path / "b.nii").write_bytes((DATA / "niivue/low_res.nii.gz").read_bytes())
-    assert "add .gz to its name" in message(tmp_path / "b.nii")
-
-
 def test_upper_case_names_open(tmp_path: Path) -> None:
     (tmp_path / "SCAN.NII.GZ").write_bytes((DATA / "niivue/low_res.nii.gz").read_bytes())
     assert Image.open(tmp_path / "SCAN.NII.GZ").numpy().shape == (7, 5, 3)
-
-
-def test_complex_five_axes_and_fields_are_refused(tmp_path: Path) -> None:
-    assert "complex" in message(nifti(tmp_path / "c.nii", ramp().astype(np.complex64)))
-    assert "more than 4 axes" in message(nifti(tmp_path / "five.nii", np.zeros((3, 3, 3, 2, 2), np.float32)))
-    assert "a vector" in message(nifti(tmp_path / "v.nii", np.zeros((3, 3, 3, 1, 3), np.float32)))
-    write_volume(tmp_path / "warp.nii.gz", np.zeros((3, 3, 3, 3), np.float32), Grid((3, 3, 3), np.eye(4)), intent=2006)
-    assert "displacements" in message(tmp_path / "warp.nii.gz", 0)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 4, 1), (4, 4, 4, 1, 1)])
@@ -261,29 +137,6 @@ def test_thin_images_open(tmp_path: Path, shape: tuple[int, ...]) -> None:
     assert Image.open(nifti(tmp_path / "thin.nii", ramp(shape))).grid.n_voxels == 30
 
 
-def test_a_header_that_promises_the_moon_is_damaged(tmp_path: Path) -> None:
-    path = nifti(tmp_path / "moon.nii", ramp(), dim=[3, 30000, 30000, 30000, 1, 1, 1, 1])
-    assert "promises" in message(path)
-    (tmp_path / "moon.nii.gz").write_bytes(gzip.compress(path.read_bytes()))
-    assert "promises" in message(tmp_path / "moon.nii.gz")
-
-
-def test_no_voxels_and_no_voxel_size_are_refused(tmp_path: Path) -> None:
-    none = nifti(tmp_path / "none.nii", ramp(), dim=[3, 9, 0, 5, 1, 1, 1, 1])
-    assert "no volume" in message(none)
-    flat = nib.MGHImage(ramp(), np.eye(4))
-    nib.save(flat, tmp_path / "flat.mgh")
-    data = bytearray((tmp_path / "flat.mgh").read_bytes())
-    struct.pack_into(">3f", data, 30, 1, 0, 1)
-    (tmp_path / "flat.mgh").write_bytes(data)
-    assert "voxels without a size" in message(tmp_path / "flat.mgh")
-    huge = nifti(tmp_path / "huge.nii", ramp(), srow_x=[1e30, 0, 0, 0], sform_code=1, qform_code=0)
-    assert "sform of the header is unusable" in Image.open(huge).notes[0]
-    zero = Image.open(nifti(tmp_path / "zero.nii", ramp(), pixdim=[1, 2, 0, 2, 0, 0, 0, 0], sform_code=0))
-    assert zero.grid.spacing == (2, 1, 2)
-    assert any("voxel sizes of 0" in note for note in zero.notes)
-
-
 def test_negative_voxel_sizes_lose_their_sign_with_a_note(tmp_path: Path) -> None:
     path = nifti(tmp_path / "neg.nii", ramp(), pixdim=[1, -2, 3, 4, 0, 0, 0, 0], sform_code=0, qform_code=1)
     image = Image.open(path)
@@ -296,9 +149,6 @@ def test_voxels_may_begin_late_in_the_file(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:352] + b"\7" * 64 + data[352:])
     np.testing.assert_array_equal(Image.open(path).numpy(), ramp())
-
-
-# Place in space
 
 
 def test_sform_wins_over_qform_and_a_real_gap_is_noted(tmp_path: Path) -> None:
@@ -364,16 +214,6 @@ def test_detached_and_four_dimensional_itk_files(tmp_path: Path) -> None:
     assert "lacks its voxels" in message(tmp_path / "a.nhdr", 0)
 
 
-def test_itk_vectors_complex_and_damage_are_refused(tmp_path: Path) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 4, 4, 3), np.float32), isVector=True), tmp_path / "v.mha")
-    assert "vectors" in message(tmp_path / "v.mha")
-    data = (DATA / "niivue/mha.mha").read_bytes()
-    assert "cut short or damaged" in message(cut(tmp_path / "cut.mha", data, 0.5))
-
-
-# Time
-
-
 @pytest.mark.parametrize(("code", "unit"), [(8, "s"), (16, "ms"), (24, "us"), (0, "")])
 def test_time_step_and_its_unit(tmp_path: Path, code: int, unit: str) -> None:
     path = nifti(tmp_path / "t.nii", ramp((3, 3, 3, 2)), xyzt_units=2 + code, pixdim=[1, 1, 1, 1, 31.58, 0, 0, 0])
@@ -386,9 +226,6 @@ def test_no_step_for_one_volume_hertz_or_an_unfilled_header(tmp_path: Path) -> N
     assert header_time_step(nifti(tmp_path / "hz.nii", four, xyzt_units=34, pixdim=[1, 1, 1, 1, 5, 0, 0, 0])) is None
     assert header_time_step(nifti(tmp_path / "one.nii", four, xyzt_units=0, pixdim=[1, 1, 1, 1, 1, 0, 0, 0])) is None
     assert header_time_step(nifti(tmp_path / "neg.nii", four, xyzt_units=8, pixdim=[1, 1, 1, 1, -2, 0, 0, 0])) is None
-
-
-# Memory
 
 
 def test_a_compressed_series_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,125 +246,3 @@ def test_plain_files_are_read_one_volume_at_a_time(monkeypatch: pytest.MonkeyPat
     file = open_volume_file(DATA / "nibabel/functional.nii")
     monkeypatch.setattr(file, "load_all", lambda: pytest.fail("read the whole file for one volume"))
     assert file.read(3).shape == (17, 21, 3)
-
-
-# Writing
-
-
-def test_written_volumes_come_back_on_an_oblique_grid(tmp_path: Path) -> None:
-    write_volume(tmp_path / "a.nii.gz", ramp(), OBLIQUE)
-    image, header = Image.open(tmp_path / "a.nii.gz"), nib.load(tmp_path / "a.nii.gz").header
-    assert image.stored_grid.matches(OBLIQUE, 1e-4)
-    assert image.notes == ()
-    np.testing.assert_array_equal(image.to_stored(image.numpy()), ramp())
-    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
-    np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-5)
-    seen_by_itk = sitk.ReadImage(tmp_path / "a.nii.gz")
-    corner = seen_by_itk.TransformIndexToPhysicalPoint((8, 6, 4))
-    np.testing.assert_allclose(np.array(corner) * (-1, -1, 1), OBLIQUE.to_mm(np.array([8.0, 6, 4])), atol=1e-4)
-
-
-def test_written_series_vectors_and_labels(tmp_path: Path) -> None:
-    write_volume(tmp_path / "s.nii", ramp((9, 7, 5, 3)), OBLIQUE, time_step=31.58, unit="ms")
-    assert volumes_in(tmp_path / "s.nii") == 3
-    assert header_time_step(tmp_path / "s.nii") == (31.58, "ms")
-    write_volume(tmp_path / "y.nii", ramp((9, 7, 5, 3)), OBLIQUE, time_step=1.5, unit="years")
-    assert header_time_step(tmp_path / "y.nii") is None
-    write_volume(tmp_path / "v.nii", np.zeros((9, 7, 5, 1, 3)), OBLIQUE, intent=1007)
-    header = nib.load(tmp_path / "v.nii").header
-    assert int(header["intent_code"]) == 1007
-    assert header.get_xyzt_units()[0] == "mm"
-    write_volume(tmp_path / "l.nii", ramp() * 0 + 2.9999998, OBLIQUE, dtype=np.uint8)
-    assert Image.open(tmp_path / "l.nii").numpy().max() == 3
-
-
-def test_a_sheared_affine_is_kept_by_the_sform_alone(tmp_path: Path) -> None:
-    sheared = OBLIQUE.affine.copy()
-    sheared[:3, 0] += 0.2 * sheared[:3, 1]
-    write_volume(tmp_path / "a.nii", ramp(), Grid((9, 7, 5), sheared))
-    image = Image.open(tmp_path / "a.nii")
-    np.testing.assert_allclose(image.stored_grid.affine, sheared, atol=1e-5)
-    assert image.notes == ("the axes are not at right angles (sheared affine)",)
-
-
-def test_equal_volumes_are_equal_files(tmp_path: Path) -> None:
-    for name in ("a.nii.gz", "b.nii.gz"):
-        write_volume(tmp_path / name, ramp(), OBLIQUE)
-    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
-
-
-def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    write_volume(tmp_path / "a.nii", ramp(), OBLIQUE)
-    before = (tmp_path / "a.nii").read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(OutputError, match=r"a\.nii was not written, the disk is full"):
-            write_volume(tmp_path / "a.nii", ramp((40, 40, 40)), Grid((40, 40, 40), np.eye(4)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [p.name for p in tmp_path.iterdir()] == ["a.nii"]
-    assert (tmp_path / "a.nii").read_bytes() == before
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_errors_of_the_disk_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    def fail(image: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(nib, "save", fail)
-    with pytest.raises(OutputError, match=r"a\.nii\.gz was not written"):
-        write_volume(tmp_path / "a.nii.gz", ramp(), OBLIQUE)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"a\.nii was not written"):
-        write_volume(tmp_path / "file" / "deep" / "a.nii", ramp(), OBLIQUE)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_nothing_is_left_when_writing_is_broken_off(tmp_path: Path, error: type[BaseException]) -> None:
-    def write() -> None:
-        with written_atomically(tmp_path / "a.json") as temporary:
-            temporary.write_text("half")
-            raise error
-
-    with pytest.raises(error):
-        write()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_very_long_names_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("n" * 240 + ".nii.gz")
-    write_volume(path, ramp(), OBLIQUE)
-    assert path.is_file()
-
-
-def _break_dim(header: bytearray) -> None:
-    struct.pack_into("<8h", header, 40, 9, 9, 7, 5, 1, 1, 1, 1)
-
-
-def _break_type(header: bytearray) -> None:
-    struct.pack_into("<h", header, 70, 12345)
-
-
-def _break_slope(header: bytearray) -> None:
-    struct.pack_into("<2f", header, 112, 2.0, float("nan"))
-
-
-def _break_offset(header: bytearray) -> None:
-    struct.pack_into("<f", header, 108, -5.0)
-
-
-@pytest.mark.parametrize("damage", [_break_dim, _break_type, _break_slope, _break_offset])
-def test_damaged_header_fields_are_sentences(tmp_path: Path, damage: Callable[[bytearray], None]) -> None:
-    path = nifti(tmp_path / "h.nii", ramp())
-    data = bytearray(path.read_bytes())
-    damage(data)
-    path.write_bytes(data)
-    with pytest.raises(NoderError, match=r"h\.nii"):
-        Image.open(path).numpy()
