@@ -89,6 +89,8 @@ class Estimate:
 def estimate(series: ImageSeries, config: FitConfig, look: float | None = None) -> Estimate:
     """What a fit of the series will take on its device, within a third or so; nothing is read and little is computed.
 
+    As if the mask filled the image: of a small one only the box is computed at full size.
+
     `look`: seconds a look, None for those of this machine with the threads of this moment. Raises UsageError for a
     configuration that cannot be meant.
     """
@@ -102,7 +104,7 @@ def estimate(series: ImageSeries, config: FitConfig, look: float | None = None) 
     scoring = scored * grid.n_voxels * SCORING[_kind(config.settings)]
     around = AROUND * grid.n_voxels * seen
     data = VOXEL_BYTES * grid.n_voxels * (scored + seen)
-    memory = data + max(level_bytes, SCORING_BYTES * grid.n_voxels)
+    memory = data + max(level_bytes, (SCORING_BYTES + VOXEL_BYTES * seen) * grid.n_voxels)
     loaded = sum(scan.image.n_bytes for scan in series.scans if scan.image.is_loaded)
     return Estimate(
         (fit_looks + around + scoring) * pace_here, scoring * pace_here, memory, max(0.0, memory - loaded), device

@@ -215,7 +215,7 @@ class _Scorer:
             self.trajectory.field(grid, t).corner_determinant()[own] for grid, own in _slabs(self.series.grid, halo=1)
         ]
         least = torch.cat(slabs)
-        growth = [self.trajectory.jacobian(t, grid) for grid, _ in _slabs(self.series.grid)]
+        growth = [self.trajectory.jacobian(t, grid, exact=True) for grid, _ in _slabs(self.series.grid)]
         folded = least <= 0
         return {
             "folds": int(folded.sum()),

@@ -123,7 +123,7 @@ def jacobians(
     """jac_000.nii.gz and so on: J, above 1 where tissue is larger than at the reference."""
     for k, t in enumerate(times):
         path = folder / f"jac_{k:03d}.nii.gz"
-        _write_stored(path, result.trajectory, result.trajectory.jacobian(t))
+        _write_stored(path, result.trajectory, result.trajectory.jacobian(t, exact=True))
         yield ExportedFile(path, "jacobian", k)
 
 

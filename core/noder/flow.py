@@ -26,7 +26,7 @@ _LONGEST_STEP = 1.0
 """Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
 
 _LONGEST_ON_SCREEN = 2.5
-"""The same where a slice must be there at once: at most 0.01 voxel off, measured on velocities as rough as a fit's."""
+"""The same where a slice must be there at once: 0.03 voxel off at most, measured on rough maps of up to 12 voxels."""
 
 _BOX_IN_VOXELS = 5
 """Velocities may live on half the voxels where the decoder's box spans that many of those."""

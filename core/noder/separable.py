@@ -35,7 +35,8 @@ class Separable:
         field = field.detach()
         if not _compiled(field):
             return apply_separable(self._matrices, field)
-        out = kernels.apply_banded(self._bands, field.contiguous().numpy(), self._room)
+        room = self._room if self._room is not None and len(self._room) == len(field) else None
+        out = kernels.apply_banded(self._bands, field.contiguous().numpy(), room)
         self._room = out if self._keeps else None
         return torch.from_numpy(out)
 

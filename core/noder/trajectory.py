@@ -213,17 +213,19 @@ class Trajectory:
         """Whether `prepare` has nothing left to do."""
         return all(t in self._inverses for t in self.times[1:])
 
-    def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
+    def jacobian(self, t: float, grid: Grid | None = None, *, exact: bool = False) -> Tensor:
         """J(x,t) = 1 / det D phi_t(x) (I,J,K) on the frame at t: above 1 is larger than at the reference.
 
-        Negative where the map folds. On the reference's voxels it comes from central differences.
+        Negative where the map folds. On the reference's voxels it comes from central differences. `exact` for files and
+        scores: what moves along velocities takes longer steps for the screen.
         """
         grid = grid or self.grid
         place = self._places.of(grid)
         if place.rows is None or place.slopes is None:
             det = self._determinant_at(grid.points(), t)
         elif self.flow is not None:
-            det = place.change.undo(self._determinant_around(self.flow, place, t))
+            carried = self.flow.forward if exact else self.flow.near
+            det = place.change.undo(self._determinant_around(carried, place, t))
         else:
             det = place.change.undo(self._determinant_on(place.rows, place.slopes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
@@ -236,8 +238,8 @@ class Trajectory:
             columns.append(apply_separable((x, y, z), c))
         return determinant(columns)
 
-    def _determinant_around(self, flow: Flow, place: Place, t: float) -> Tensor:
-        """Central differences over one voxel to each side, one-sided at the border, as everywhere."""
+    def _determinant_around(self, carried: Callable[[Tensor, float], Tensor], place: Place, t: float) -> Tensor:
+        """Of a map of voxel indices, by central differences over a voxel to each side, one-sided at the border."""
         lasts = [n - 1 for n in self.grid.shape]
         columns = []
         for axis, last in enumerate(lasts):
@@ -246,7 +248,7 @@ class Trajectory:
                 axes = [a + side if k == axis else a for k, a in enumerate(place.axes)]
                 axes[axis] = axes[axis].clamp(0, last)
                 index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).float()
-                ends.append((flow.near(index, t) - index, index))
+                ends.append((carried(index, t) - index, index))
             (ahead, at_ahead), (behind, at_behind) = ends
             apart = (at_ahead - at_behind)[..., axis].clamp(min=1e-9)
             columns.append(((ahead - behind) / apart[..., None]).movedim(-1, 0))

@@ -89,7 +89,8 @@ def shown_slice(qtbot: Any, session: Any, axis: int, size: tuple[int, int]) -> S
     view = SliceView(axis)
     qtbot.addWidget(view)
     view.resize(*size)
-    view.show()
+    with qtbot.waitExposed(view, timeout=TIMEOUT_MS):  # what is not on the screen yet is not painted
+        view.show()
     view.set_scene(slice_scene(session, axis))
     QApplication.processEvents()
     return view

@@ -57,6 +57,11 @@ def test_a_point_that_is_no_number_reads_nothing_wild(rng: np.random.Generator) 
     value, slope = kernels.warp(volume[0], u)
     assert np.isin(value, volume).all()
     assert not slope.any()
+    field = rng.normal(size=(3, *SHAPE)).astype(np.float32)
+    for bad in (u, np.full_like(u, np.inf)):
+        assert np.isin(kernels.compose(field, bad), field).all()
+        of_field, of_bad = kernels.compose_back(field, bad, field)
+        assert of_field.shape == of_bad.shape == field.shape
 
 
 def test_warp_is_pull_on_the_moved_voxels_with_its_slope(rng: np.random.Generator) -> None:

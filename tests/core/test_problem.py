@@ -109,6 +109,24 @@ def test_a_small_mask_is_compared_in_its_box_as_in_the_whole_image(monkeypatch: 
     assert float((gradient - full).norm() / full.norm()) < 1e-5
 
 
+def test_folds_outside_of_the_mask_count_where_the_whole_is_looked_at() -> None:
+    grid = Grid((24, 22, 20), np.eye(4))
+    whole = problem_on(grid)
+    mask = torch.zeros(grid.shape, dtype=torch.bool)
+    mask[15:19, 8:13, 8:12] = True
+    settings = FieldSettings(window=3, control_spacing=4.0, smoothing=4.0)
+    decoder = decoder_of(grid, settings)
+    c = torch.zeros(3, *decoder.shape)
+    c[:, :2] = 9.0 * torch.randn(c[:, :2].shape, generator=torch.Generator().manual_seed(1))
+    problem = Problem(whole.images, whole.taus, mask, grid)
+    levels = [Level(problem, decoder, (1, 1, 1), settings, whole=all_of_it) for all_of_it in (False, True)]
+    boxed, full = (level.displacement_losses(c, 1)[0] for level in levels)
+    assert levels[1].inside.shape == grid.shape
+    assert boxed["folding"] == 0
+    assert full["folding"] > 0.1
+    assert boxed["similarity"] == pytest.approx(full["similarity"], rel=1e-5)
+
+
 def test_a_displacement_on_another_grid_is_refused(level: Level) -> None:
     with pytest.raises(ValueError, match="voxels"):
         level.match(torch.zeros(3, 5, 5, 5), 1)

@@ -277,6 +277,22 @@ def test_the_map_can_be_asked_for_up_to_the_last_moment() -> None:
         assert bool(torch.isfinite(flow_of(trajectory).forward(inside(5), t)).all())
 
 
+def test_files_and_scores_get_a_sharper_jacobian_than_the_screen() -> None:
+    trajectory = make("cube", "exponential", 14.0)
+    near, exact = (trajectory.jacobian(8.0, exact=on) for on in (False, True))
+    points, step = trajectory.grid.points()[8:20, 8:20, 8:20], 1.5
+    columns = []
+    for axis in range(3):
+        shift = torch.zeros(3, dtype=torch.float64)
+        shift[axis] = step
+        ahead, behind = (trajectory.displacement(points + s, 8.0) for s in (shift, -shift))
+        columns.append((ahead - behind) / (2 * step))
+    truth = 1 / torch.linalg.det(torch.stack(columns, dim=-1) + torch.eye(3))
+    off = [float((each[8:20, 8:20, 8:20] - truth).abs().max()) for each in (near, exact)]
+    assert off[1] < 1e-3
+    assert off[1] < off[0] < 0.05
+
+
 @pytest.mark.parametrize("taus", [(1.0,), (0.25, 1.0), (0.3, 0.55, 1.0)])
 def test_a_flow_pays_for_velocities_that_change_between_scans(taus: tuple[float, ...]) -> None:
     """A constant velocity costs what its displacements at the scans do; the excess is that of the energy."""

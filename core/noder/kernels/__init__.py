@@ -5,7 +5,7 @@ The contract of every kernel:
 - what it computes for a point or a plane does not depend on the ranges, and sums come back in parts (one a plane), to
   be added in a fixed order: 1 and 2 threads give equal bits,
 - it works in voxel units, on C-ordered float32 volumes (I,J,K) with two voxels or more an axis where nothing else is
-  said; running sums are float64 (float32 ones cancel in flat background).
+  said; sums over a window or a volume are float64 (float32 ones cancel in flat background).
 
 `noder.grid`, `noder.fields`, `noder.decoder`, `noder.similarity` and `noder.regularity` hold the same in plain torch:
 for CUDA, for float64, and as what these are tested against. Compiling takes some seconds once and is kept on disk.

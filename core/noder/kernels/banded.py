@@ -27,7 +27,7 @@ class Banded:
         counts = (matrix != 0).sum(axis=1)
         taps = max(1, int(counts.max(initial=1)))
         # columns of entries first, in ascending order: a sum has one order
-        columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps]
+        columns = np.ascontiguousarray(np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps])
         return cls(columns, np.take_along_axis(matrix, columns, axis=1).astype(np.float32), matrix.shape[1])
 
     @cached_property

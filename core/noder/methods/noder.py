@@ -1,6 +1,9 @@
 """NODER: a neural ODE on the coefficients of a displacement field (Bai and Hong, MICCAI 2024, arXiv 2407.13241).
 
-    dz/dt = f_theta(z, t),   z(t_0) = 0,   phi_t(x) = x + (W D(z(t)))(x),   I_t = I_0 o phi_t
+    dz/dt = f_theta(z, t),   z(t_0) = 0,   c(t) = D(z(t)),   I_t = I_0 o phi_t
+
+    phi_t = id + W c(t) ("displacement", the paper's)   or   exp(W c(t)) ("exponential")
+    or   d phi/dt = (W c'(t))(phi) ("flow")
 
 W, the decoder and smoothing kernel of the paper, is linear, so the ODE is integrated on a few numbers and the full-size
 field is needed only where the loss reads it.
@@ -106,7 +109,8 @@ class NoderFit:
         for factors, count in self._stages:
             end += count
             if self.step < end:
-                level = Level(self.problem, self.decoder, factors, self.settings)
+                whole = self.settings.map == "displacement"  # others look for folds on their carrier
+                level = Level(self.problem, self.decoder, factors, self.settings, whole=whole)
                 self._begin(level, factors)
                 while self.step < end:
                     losses = self._descend(level)

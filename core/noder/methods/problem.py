@@ -19,6 +19,8 @@ from noder.regularity import FORMS, Folding
 from noder.separable import Separable
 from noder.similarity import LocalNCC
 
+Box = tuple[slice, slice, slice]
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -119,10 +121,13 @@ class Level:
     """The losses on images reduced by `factors`, each with its gradient; the first image is warped onto the others.
 
     All losses are shares of the mean over the scans, weighted by the settings. `grid` is that of the whole images,
-    `inside` the part of it that the windows in the mask reach: nothing else is compared, or computed at full size.
+    `inside` the part of it that the windows in the mask reach: nothing else is compared, or computed at full size,
+    unless it is to be the `whole`, for a penalty on folds that holds everywhere.
     """
 
-    def __init__(self, problem: Problem, decoder: Decoder, factors: Triple, settings: Weights) -> None:
+    def __init__(
+        self, problem: Problem, decoder: Decoder, factors: Triple, settings: Weights, *, whole: bool = False
+    ) -> None:
         self.settings = settings
         self.grid = problem.grid.coarsen(factors)
         self.name = "full size" if max(factors) == 1 else f"1/{max(factors)} size"
@@ -131,7 +136,7 @@ class Level:
         weight = block_mean(problem.mask[None].float(), factors)[0]
         weight = weight * (self._share / weight.sum())
         window = window_voxels(self.grid, settings.window)
-        self.box = _reach(weight, window)
+        self.box = cast(Box, tuple(slice(0, n) for n in weight.shape)) if whole else _reach(weight, window)
         origin, ends = cast(Triple, tuple(s.start for s in self.box)), cast(Triple, tuple(s.stop for s in self.box))
         self.inside = self.grid.crop(origin, ends)
         matrices = decoder.matrices(self.grid)
@@ -168,7 +173,7 @@ class Level:
         return {"folding": scale * Folding().add_gradient(u, gradient, scale)} if scale > 0 else {}
 
     def regularity(self, c: Tensor, share: float = 1.0) -> tuple[dict[str, float], Tensor]:
-        """Smoothness and boundary of the displacement W c, from the coefficients alone, and their gradient in c.
+        """Smoothness and boundary of the field W c, from the coefficients alone, and their gradient in c.
 
         `share` times what they weigh for a scan.
         """
@@ -211,7 +216,7 @@ def window_voxels(grid: Grid, width: int) -> Triple:
     return x, y, z
 
 
-def _reach(weight: Tensor, window: Triple) -> tuple[slice, slice, slice]:
+def _reach(weight: Tensor, window: Triple) -> Box:
     """The box of the voxels that windows of any `weight` (I,J,K) see; two voxels or more an axis."""
     boxes = []
     for axis, width in enumerate(window):

@@ -227,7 +227,7 @@ class PublishedCurve:
 class PublishedFit:
     """The published optimisation: Adam with AMSGrad, all scans in each step, no mask, images from 0 to 1.
 
-    Raises UsageError for settings that cannot be meant.
+    Raises UsageError for even widths; the rest of the settings is checked before a fit.
     """
 
     def __init__(self, problem: Problem, settings: PublishedSettings, seed: int) -> None:

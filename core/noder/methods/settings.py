@@ -23,10 +23,10 @@ class FieldSettings:
                              "help": "Width of the window of the local cross-correlation"})  # fmt: skip
     smoothness: float = field(
         default=0.6, metadata={"label": "Smoothness weight", "unit": "", "range": (0.0, 10.0),
-                               "help": "Weight of the mean squared gradient of the displacement (mm/mm)"})  # fmt: skip
+                               "help": "Weight of the mean squared gradient of what is decoded (mm/mm)"})  # fmt: skip
     boundary: float = field(
         default=0.01, metadata={"label": "Boundary weight", "unit": "1/mm²", "range": (0.0, 10.0),
-                                "help": "Weight of the mean squared displacement on the image's faces"})  # fmt: skip
+                                "help": "Weight of its mean square on the image's faces"})  # fmt: skip
     folding: float = field(
         default=100.0, metadata={"label": "Folding weight", "unit": "", "range": (0.0, 10000.0),
                                  "help": "Weight of the penalty on determinants under 0.25"})  # fmt: skip

@@ -24,7 +24,7 @@ from noder.decoder import Decoder, apply_separable, as_tensor
 from noder.flow import halved_grid
 from noder.grid import Grid, Triple, sample_at_index
 from noder.methods.optimiser import course
-from noder.methods.problem import Iteration, Level, Problem, pyramid
+from noder.methods.problem import Box, Iteration, Level, Problem, pyramid
 from noder.methods.settings import FieldSettings
 from noder.separable import Separable
 
@@ -93,7 +93,7 @@ class Exponential:
         grid: Grid | None = None,
         *,
         halved: bool = False,
-        box: tuple[slice, slice, slice] | None = None,
+        box: Box | None = None,
         keeps: bool = False,
     ) -> None:
         self.grid = grid or decoder.grid
