@@ -58,12 +58,12 @@ class OverlayPanel(QWidget):
         layout.addLayout(self._make_carry())
         layout.addWidget(self._make_window())
         layout.addWidget(self._make_jacobian())
-        layout.addWidget(self._make_brightness())
+        layout.addLayout(_indented(self._make_brightness()))
         layout.addLayout(self._make_opacity())
         layout.addWidget(self._make_quiver())
         self.radiological = QCheckBox("Radiological (patient's right on the left)")
         self.radiological.clicked.connect(self.radiological_requested)
-        layout.addWidget(self.radiological)
+        layout.addLayout(_indented(self.radiological))
         layout.addStretch(1)
         self.set_available(has_series=False, has_trajectory=False)
 
@@ -265,6 +265,14 @@ class OverlayPanel(QWidget):
     def _on_window(self) -> None:
         if not self._loading:
             self.window_requested.emit(self.lo.value(), self.hi.value())
+
+
+def _indented(box: QCheckBox) -> QHBoxLayout:
+    """In line with the switches of the groups."""
+    row = QHBoxLayout()
+    row.setContentsMargins(6, 0, 0, 0)
+    row.addWidget(box)
+    return row
 
 
 def _form(box: QGroupBox) -> QFormLayout:
