@@ -23,9 +23,11 @@ import torch
 from PySide6.QtWidgets import QApplication
 
 from noder.carriers import SeenScan
-from noder.decoder import Decoder
+from noder.flow import Flow
 from noder.grid import Grid
 from noder.image import Image
+from noder.methods.noder import NoderSettings
+from noder.methods.settings import decoder_of
 from noder.series import ImageSeries
 from noder.trajectory import Trajectory
 from noder_viewer.scene import cursor_at_index, slice_scene
@@ -97,15 +99,19 @@ def make_session(shape: tuple[int, int, int]) -> SimpleNamespace:
     """Three noisy scans of a blob, and a smooth random motion of a few mm between them."""
     grid = Grid(shape, np.diag([1.0, 1.0, 1.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
-    decoder = Decoder.in_mm(grid, 12.0, 24.0)
+    decoder = decoder_of(grid, NoderSettings())
     direction = 4 * torch.randn((3, *decoder.shape), generator=generator)
+
+    def course(t: float) -> torch.Tensor:
+        return direction * (t / TIMES[-1])
+
     volumes = [volume(shape, generator) for _ in TIMES]
     scans = [SeenScan(k, t, f"scan {k}", volumes[k]) for k, t in enumerate(TIMES)]
     images = [Image.from_array(v[0].numpy(), grid, f"scan {k}") for k, v in enumerate(volumes)]
     middle = tuple((np.array(shape) / 2).tolist())
     return SimpleNamespace(
         series=ImageSeries.from_images(images, TIMES),
-        trajectory=Trajectory(decoder, lambda t: direction * (t / TIMES[-1]), scans, "index"),
+        trajectory=Trajectory(decoder, course, scans, "index", None, Flow(decoder, course, None)),
         grid=grid,
         times=TIMES,
         exclude=frozenset(),

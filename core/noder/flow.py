@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import cast
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from noder import kernels
 from noder.decoder import Decoder
 from noder.grid import Grid, Triple, sample_at_index
-from noder.separable import Separable
+from noder.separable import Separable, cubic_matrix
 
 _LONGEST_STEP = 1.0
 """Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
@@ -68,7 +69,7 @@ class Flow:
         self._decode = Separable(decoder.matrices(self.carrier))
         self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
         self._curve, self._clock = coefficients, clock
-        self._velocities: OrderedDict[tuple[float, float], Tensor] = OrderedDict()
+        self._velocities: OrderedDict[tuple[float, float], tuple[Tensor, float]] = OrderedDict()
         self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
         self._lock = Lock()
 
@@ -91,6 +92,28 @@ class Flow:
         moved = moved + sample_at_index(kept, moved).movedim(0, -1)
         return self._from_carrier(self._carried(moved, pieces[whole:], _LONGEST_ON_SCREEN))
 
+    def near_on(self, axes: Sequence[Tensor], t: float) -> Tensor:
+        """phi_t - id (3,I,J,K) of the voxels at `axes`, ascending and even, in voxels, for the screen.
+
+        On about as many of them as the carrier has, with cubics in between: no more is known of the velocities.
+        """
+        few = [self._thinned(axis, places) for axis, places in enumerate(axes)]
+        start = torch.stack(torch.meshgrid(*few, indexing="ij"), dim=-1)
+        u = (self.near(start, t) - start).movedim(-1, 0)
+        coarse, fine = [len(places) for places in few], [len(places) for places in axes]
+        if coarse == fine:
+            return u.contiguous()
+        order = sorted(range(3), key=fine.__getitem__)  # the kernel is fast along a long last axis
+        finer = _between(tuple(coarse[k] for k in order), tuple(fine[k] for k in order))
+        back = [order.index(axis) + 1 for axis in range(3)]
+        return finer(u.permute(0, *(k + 1 for k in order))).permute(0, *back).contiguous()
+
+    def _thinned(self, axis: int, places: Tensor) -> Tensor:
+        """Evenly from the first to the last of `places`, as far apart as the carrier's voxels where they are closer."""
+        length = float(places[-1] - places[0])
+        m = max(math.ceil(length / float(self._step[axis])) + 1, _FEWEST_TO_HALVE // 2)
+        return torch.linspace(float(places[0]), float(places[-1]), m, dtype=places.dtype) if m < len(places) else places
+
     def _run(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
         return self._from_carrier(self._carried(self._on_carrier(index), pieces))
 
@@ -98,7 +121,8 @@ class Flow:
         self, index: Tensor, pieces: list[tuple[tuple[float, float], float]], longest: float = _LONGEST_STEP
     ) -> Tensor:
         for pair, share in pieces:
-            index = advected(self._velocity(pair).to(index.dtype), index, share, longest)
+            velocity, largest = self._velocity(pair)
+            index = advected(velocity, index, share, max(1, math.ceil(largest * abs(share) / longest)))
         return index
 
     def _pieces(self, t: float) -> list[tuple[tuple[float, float], float]]:
@@ -114,20 +138,21 @@ class Flow:
         part = abs(steps - whole)
         return [*pieces, ((nodes[-2], nodes[-1]), part)] if part > 1e-9 else pieces
 
-    def _velocity(self, pair: tuple[float, float]) -> Tensor:
-        """The log-velocity of a piece (3,i,j,k) in voxels of the carrier; the last ones are kept."""
-        velocity = self._velocities.get(pair)
-        if velocity is None:
+    def _velocity(self, pair: tuple[float, float]) -> tuple[Tensor, float]:
+        """The log-velocity of a piece (3,i,j,k) in voxels of the carrier, and its largest component; some are kept."""
+        found = self._velocities.get(pair)
+        if found is None:
             a, b = pair
             c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
             velocity = self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
             # the three components of a voxel side by side: a point then touches a third of the cache lines
             velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
+            found = velocity, float(velocity.abs().max())
             with self._lock:
-                self._velocities[pair] = velocity
+                self._velocities[pair] = found
                 while len(self._velocities) > (_KEPT if self._clock else 2):
                     self._velocities.popitem(last=False)
-        return velocity
+        return found
 
     def _map(self, k: int) -> Tensor:
         """Displacement of the carrier's voxels (3,i,j,k) after k whole steps, in its voxels."""
@@ -148,16 +173,18 @@ class Flow:
         return index * self._step.to(index.dtype)
 
 
-def advected(velocity: Tensor, index: Tensor, share: float, longest: float = _LONGEST_STEP) -> Tensor:
-    """Indices (...,3) after `share` of a unit of time in `velocity` (3,I,J,K), in classical Runge-Kutta steps.
+@lru_cache(maxsize=16)
+def _between(coarse: tuple[int, ...], fine: tuple[int, ...]) -> Separable:
+    x, y, z = (cubic_matrix(m, n) for m, n in zip(coarse, fine, strict=True))
+    return Separable((x, y, z))
 
-    No step moves anything by more than `longest` voxels.
-    """
-    steps = max(1, math.ceil(float(velocity.abs().max()) * abs(share) / longest))
+
+def advected(velocity: Tensor, index: Tensor, share: float, steps: int) -> Tensor:
+    """Indices (...,3) after `share` of a unit of time in `velocity` (3,I,J,K), in classical Runge-Kutta steps."""
     points = index.reshape(-1, 3).contiguous()
-    if kernels.usable(velocity, points):
+    if kernels.usable(velocity) and kernels.usable(points):
         return torch.from_numpy(kernels.advect(velocity.numpy(), points.numpy(), share, steps)).reshape(index.shape)
-    h = share / steps
+    velocity, h = velocity.to(index.dtype), share / steps
 
     def at(where: Tensor) -> Tensor:
         return sample_at_index(velocity, where).movedim(0, -1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from noder import kernels
-from noder.decoder import Matrices, apply_separable, apply_transposed
+from noder.decoder import Matrices, apply_separable, apply_transposed, as_tensor
 from noder.kernels import Banded
 
 
@@ -47,6 +49,27 @@ class Separable:
             return apply_transposed(self._matrices, field)
         x, y, z = (band.transposed for band in self._bands)
         return torch.from_numpy(kernels.apply_banded((x, y, z), field.contiguous().numpy()))
+
+
+@lru_cache(maxsize=16)
+def cubic_matrix(m: int, n: int) -> Tensor:
+    """(n,m): cubic convolution (Keys 1981) from m nodes onto n, both spread evenly from the first to the last voxel.
+
+    Beyond the ends the nodes go on in a line. Four nodes a voxel, where a spline would need all.
+    """
+    if m == n:
+        return torch.eye(n)
+    where = np.linspace(0, m - 1, n)
+    first = np.minimum(where.astype(int), m - 2)
+    s = where - first
+    taps = [s * (s * (2 - s) - 1), s * s * (3 * s - 5) + 2, s * (s * (4 - 3 * s) + 1), s * s * (s - 1)]
+    matrix, rows = np.zeros((n, m + 2)), np.arange(n)
+    for tap, values in enumerate(taps):  # a node is one column further on: there is one before the first
+        matrix[rows, first + tap] = values / 2
+    for beyond, end, inner in ((0, 1, 2), (m + 1, m, m - 1)):
+        matrix[:, end] += 2 * matrix[:, beyond]
+        matrix[:, inner] -= matrix[:, beyond]
+    return as_tensor(matrix[:, 1:-1])
 
 
 def _compiled(field: Tensor) -> bool:

@@ -120,9 +120,20 @@ class Trajectory:
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
 
     def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
-        """phi_t^-1 - id on any grid."""
+        """phi_t^-1 - id on any grid.
+
+        Of a map that velocities carry it undoes `field(grid, t)` as files are read, linear between voxels.
+        """
         points = grid.points()
-        return DisplacementField(self.inverse(points, t).movedim(-1, 0).float(), grid)
+        inverse = self.inverse(points, t)
+        if self.flow is not None and t != self.t_first:
+            u = self.field(grid, t).u
+            exact = _EXACT_VOXELS * min(grid.spacing)
+            found = invert_points(
+                lambda y: sample_displacement(u, grid.to_index(y)).to(y.dtype), points, exact, start=points + inverse
+            )
+            inverse = found - points
+        return DisplacementField(inverse.movedim(-1, 0).float(), grid)
 
     def inverse_residual(self, t: float) -> float:
         """Largest |phi_t(phi_t^-1(x)) - x| in mm on the reference's grid, where the pre-image lies inside it."""
@@ -224,8 +235,8 @@ class Trajectory:
         if place.rows is None or place.slopes is None:
             det = self._determinant_at(grid.points(), t)
         elif self.flow is not None:
-            carried = self.flow.forward if exact else self.flow.near
-            det = place.change.undo(self._determinant_around(carried, place, t))
+            around = self._determinant_around if exact else self._determinant_near
+            det = place.change.undo(around(self.flow, place, t))
         else:
             det = place.change.undo(self._determinant_on(place.rows, place.slopes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
@@ -238,8 +249,32 @@ class Trajectory:
             columns.append(apply_separable((x, y, z), c))
         return determinant(columns)
 
-    def _determinant_around(self, carried: Callable[[Tensor, float], Tensor], place: Place, t: float) -> Tensor:
-        """Of a map of voxel indices, by central differences over a voxel to each side, one-sided at the border."""
+    def _determinant_near(self, flow: Flow, place: Place, t: float) -> Tensor:
+        """By differences between the places themselves; a single plane is given its neighbours."""
+        alone = [len(places) == 1 for places in place.axes]
+        axes = [
+            torch.cat([places - 1, places, places + 1]).clamp(0, n - 1).unique().float() if single else places.float()
+            for places, n, single in zip(place.axes, self.grid.shape, alone, strict=True)
+        ]
+        u = flow.near_on(axes, t)
+        centres = [int((a - b).abs().argmin()) if single else None
+                   for a, b, single in zip(axes, place.axes, alone, strict=True)]  # fmt: skip
+        columns = []
+        for axis, places in enumerate(axes):
+            at = u
+            for other, k in enumerate(centres):  # the other single planes, without their neighbours
+                at = at if k is None or other == axis else at.narrow(other + 1, k, 1)
+            if len(places) == 1:
+                columns.append(torch.zeros_like(at))
+            elif alone[axis]:
+                rise = at.narrow(axis + 1, len(places) - 1, 1) - at.narrow(axis + 1, 0, 1)
+                columns.append(rise / (places[-1] - places[0]))
+            else:
+                columns.append(torch.gradient(at, spacing=(places,), dim=axis + 1)[0])
+        return determinant(columns)
+
+    def _determinant_around(self, flow: Flow, place: Place, t: float) -> Tensor:
+        """By central differences over a voxel to each side, one-sided at the border."""
         lasts = [n - 1 for n in self.grid.shape]
         columns = []
         for axis, last in enumerate(lasts):
@@ -248,7 +283,7 @@ class Trajectory:
                 axes = [a + side if k == axis else a for k, a in enumerate(place.axes)]
                 axes[axis] = axes[axis].clamp(0, last)
                 index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).float()
-                ends.append((carried(index, t) - index, index))
+                ends.append((flow.forward(index, t) - index, index))
             (ahead, at_ahead), (behind, at_behind) = ends
             apart = (at_ahead - at_behind)[..., axis].clamp(min=1e-9)
             columns.append(((ahead - behind) / apart[..., None]).movedim(-1, 0))
@@ -273,7 +308,10 @@ class Trajectory:
         still = torch.stack(torch.meshgrid(*(i.to(dtype) for i in place.axes), indexing="ij"), dim=-1)
         if self.flow is not None:
             exact = dtype == torch.float64
-            return place.change, still, self.flow.forward(still, t) if exact else self.flow.near(still, t)
+            if exact:
+                return place.change, still, self.flow.forward(still, t)
+            u = self.flow.near_on([i.to(dtype) for i in place.axes], t)
+            return place.change, still, still + u.movedim(0, -1)
         u = apply_separable(place.rows, self._in_voxels(self._curve(t)))
         return place.change, still, still + u.movedim(0, -1).to(dtype)
 

@@ -19,12 +19,12 @@ from noder.methods.svf import (
     Registration,
     SvfSettings,
     composed,
-    cubic_matrix,
     exponential,
     exponential_losses,
     register,
     squarings_for,
 )
+from noder.separable import cubic_matrix
 
 SHORT = SvfSettings(coarse_iterations=20, middle_iterations=25, fine_iterations=25)
 

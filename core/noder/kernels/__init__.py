@@ -70,6 +70,7 @@ def _compile() -> None:
         for each in (volume, volume.transpose(0, 3, 2, 1)):
             pull_slopes(each, index, pull(each, index))
             advect(each, index, 1.0, 1)
+            advect(each, index.astype(np.float64), 1.0, 1)
         splat(np.zeros((3, 2), kind), index, (4, 4, 4))
         compose_back(volume, volume, compose(volume, volume))
     field, image = np.zeros((3, 4, 4, 4), np.float32), np.zeros((4, 4, 4), np.float32)

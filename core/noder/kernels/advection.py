@@ -18,7 +18,7 @@ def advect(velocity: Floats, start: Floats, duration: float, steps: int) -> Floa
     """Where points `start` (N,3) are after `duration`, in `steps` classical Runge-Kutta steps.
 
     `velocity` (3,I,J,K) in voxels a unit of time, trilinear between voxels, constant beyond the border; float32 or
-    float64, as the points.
+    float64, as the points or less exact.
     """
     out = np.empty_like(start)
     h = start.dtype.type(duration / steps)

@@ -26,7 +26,7 @@ from noder.grid import Grid, Triple, sample_at_index
 from noder.methods.optimiser import course
 from noder.methods.problem import Box, Iteration, Level, Problem, pyramid
 from noder.methods.settings import FieldSettings
-from noder.separable import Separable
+from noder.separable import Separable, cubic_matrix
 
 _FIRST_STEP = 1.0
 """The first step is shorter than this, in voxels: with the midpoint rule shorter ones gain nothing (measured)."""
@@ -240,27 +240,6 @@ def stages_of(grid: Grid, settings: SvfSettings) -> list[tuple[Triple, int]]:
 def costs_of(grid: Grid, settings: SvfSettings) -> list[float]:
     """What each iteration of one pair costs, in voxels to work on."""
     return [float(grid.coarsen(factors).n_voxels) for factors, count in stages_of(grid, settings) for _ in range(count)]
-
-
-@lru_cache(maxsize=16)
-def cubic_matrix(m: int, n: int) -> Tensor:
-    """(n,m): cubic convolution (Keys 1981) from m nodes onto n, both spread evenly from the first to the last voxel.
-
-    Beyond the ends the nodes go on in a line. Four nodes a voxel, where a spline would need all.
-    """
-    if m == n:
-        return torch.eye(n)
-    where = np.linspace(0, m - 1, n)
-    first = np.minimum(where.astype(int), m - 2)
-    s = where - first
-    taps = [s * (s * (2 - s) - 1), s * s * (3 * s - 5) + 2, s * (s * (4 - 3 * s) + 1), s * s * (s - 1)]
-    matrix, rows = np.zeros((n, m + 2)), np.arange(n)
-    for tap, values in enumerate(taps):  # a node is one column further on: there is one before the first
-        matrix[rows, first + tap] = values / 2
-    for beyond, end, inner in ((0, 1, 2), (m + 1, m, m - 1)):
-        matrix[:, end] += 2 * matrix[:, beyond]
-        matrix[:, inner] -= matrix[:, beyond]
-    return as_tensor(matrix[:, 1:-1])
 
 
 def _turned(matrix: Tensor, vectors: Tensor) -> Tensor:
