@@ -80,12 +80,17 @@ def report_of(trajectory: Trajectory, rows: list[Row], mask: Mask, mask_name: st
     return Report(rows, _summary(rows), mask_name, folds, residual, supports(trajectory, rows), linearity)
 
 
-def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask) -> Gain:
-    """The gain and offset that match a scan to the reference carried to its time; the reference itself stays."""
+def match_at(trajectory: Trajectory, series: ImageSeries, index: int, mask: Mask, *, exact: bool = True) -> Gain:
+    """The gain and offset that match a scan to the reference carried to its time; the reference itself stays.
+
+    Not `exact`: to the reference as the screen shows it, for a fit that has been stopped and must answer at once.
+    """
     if index == 0:
         return Gain()
     scan = series.scans[index]
-    return match(scan.image.numpy(), predicted(trajectory, scan.time, carry="first")[0].numpy(), mask)
+    if exact:
+        return match(scan.image.numpy(), predicted(trajectory, scan.time, carry="first")[0].numpy(), mask)
+    return match(scan.image.numpy(), trajectory.predict(scan.time, carry="first")[0].numpy(), mask)
 
 
 def predicted(trajectory: Trajectory, t: float, carry: Carry = "neighbours", without: int | None = None) -> Tensor:

@@ -243,7 +243,7 @@ class _Run:
         provenance = Provenance.of_run(str(self.device), time.monotonic() - self.started)
         trajectory, gains = self._trajectory(curve, {}), {k: Gain() for k in self.seen}
         if self.config.match_intensity:
-            gains = {k: match_at(trajectory, self.series, k, self.mask) for k in self.seen}
+            gains = {k: match_at(trajectory, self.series, k, self.mask, exact=not stopped) for k in self.seen}
             trajectory = self._trajectory(curve, gains)
         if not stopped:  # Stop must answer within a second, and this needs the inverse at every scan
             trajectory = self._judged(trajectory)
