@@ -87,16 +87,26 @@ def _inside(x, last):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def cell_at(volume, x, y, z):  # type: ignore[no-untyped-def]
-    """The cell of `volume` (C,I,J,K) around a point kept inside: its lower and upper corner, and the place in it."""
+def _kept(volume, x, y, z):  # type: ignore[no-untyped-def]
+    """A point kept inside `volume` (C,I,J,K)."""
     _, ni, nj, nk = volume.shape
-    x = _inside(x, np.float32(ni - 1))
-    y = _inside(y, np.float32(nj - 1))
-    z = _inside(z, np.float32(nk - 1))
-    i, j, k = int(x), int(y), int(z)
+    return _inside(x, np.float32(ni - 1)), _inside(y, np.float32(nj - 1)), _inside(z, np.float32(nk - 1))
+
+
+@compiled
+def _cell(volume, i, j, k, x, y, z):  # type: ignore[no-untyped-def]
+    """The cell of `volume` that begins at voxel i, j, k: its lower and upper corner, and the place of a point in it."""
+    _, ni, nj, nk = volume.shape
     # a voxel number as float32 keeps the precision that the point has: with an integer all would go on in float64
     a, b, c = x - np.float32(i), y - np.float32(j), z - np.float32(k)
     return i, j, k, min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1), a, b, c
+
+
+@compiled
+def cell_at(volume, x, y, z):  # type: ignore[no-untyped-def]
+    """The cell of `volume` (C,I,J,K) around a point kept inside: its lower and upper corner, and the place in it."""
+    x, y, z = _kept(volume, x, y, z)
+    return _cell(volume, int(x), int(y), int(z), x, y, z)
 
 
 @compiled
@@ -189,12 +199,9 @@ def _within(volume, x, y, z):  # type: ignore[no-untyped-def]
 def _last_cell_at(volume, x, y, z):  # type: ignore[no-untyped-def]
     """`cell_at`, but at the last voxel the last cell, which has a slope."""
     _, ni, nj, nk = volume.shape
-    x = _inside(x, np.float32(ni - 1))
-    y = _inside(y, np.float32(nj - 1))
-    z = _inside(z, np.float32(nk - 1))
+    x, y, z = _kept(volume, x, y, z)
     i, j, k = max(min(int(x), ni - 2), 0), max(min(int(y), nj - 2), 0), max(min(int(z), nk - 2), 0)
-    a, b, c = x - np.float32(i), y - np.float32(j), z - np.float32(k)
-    return i, j, k, min(i + 1, ni - 1), min(j + 1, nj - 1), min(k + 1, nk - 1), a, b, c
+    return _cell(volume, i, j, k, x, y, z)
 
 
 @compiled
