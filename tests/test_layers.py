@@ -16,6 +16,7 @@ APP = ROOT / "app" / "noder_viewer"
 # Read top to bottom: a file imports only from above it. A new file of the engine gets its place here.
 ORDER = [
     "errors",
+    "kept",
     "resources",
     "kernels",
     "grid",
@@ -49,7 +50,6 @@ ORDER = [
     "evaluate",
     "provenance",
     "checkpoint",
-    "fit_config",
     "fit_config",
     "fit",
     "spread",

@@ -8,11 +8,9 @@ backwards. Velocities live on every second voxel of the reference where the deco
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from threading import Lock
+from functools import lru_cache, partial
 from typing import cast
 
 import torch
@@ -21,6 +19,7 @@ from torch import Tensor
 from noder import kernels
 from noder.decoder import Decoder
 from noder.grid import Grid, Triple, sample_at_index
+from noder.kept import Kept
 from noder.separable import Separable, cubic_matrix
 
 _LONGEST_STEP = 1.0
@@ -34,6 +33,10 @@ _BOX_IN_VOXELS = 5
 
 _FEWEST_TO_HALVE = 8
 _KEPT = 40
+
+_FEW_SLICES = 3
+_SLICES_KEPT = 12
+"""Three slices with a neighbour to each side, and the next ones."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,9 @@ class Flow:
         self._decode = Separable(decoder.matrices(self.carrier))
         self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
         self._curve, self._clock = coefficients, clock
-        self._velocities: OrderedDict[tuple[float, float], tuple[Tensor, float]] = OrderedDict()
+        self._velocities: Kept[tuple[float, float], tuple[Tensor, float]] = Kept(_KEPT if clock else 2)
+        self._slices: Kept[tuple[object, ...], Tensor] = Kept(_SLICES_KEPT)
         self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
-        self._lock = Lock()
 
     def forward(self, index: Tensor, t: float) -> Tensor:
         """phi_t of indices (...,3), as exact as the velocities."""
@@ -95,8 +98,20 @@ class Flow:
     def near_on(self, axes: Sequence[Tensor], t: float) -> Tensor:
         """phi_t - id (3,I,J,K) of the voxels at `axes`, ascending and even, in voxels, for the screen.
 
-        On about as many of them as the carrier has, with cubics in between: no more is known of the velocities.
+        On about as many of them as the carrier has, with cubics in between: no more is known of the velocities. Slices
+        are kept: growth needs those on both sides of the one that is shown, and the next one shares two of them.
         """
+        across = min(range(3), key=lambda axis: len(axes[axis]))
+        if len(axes[across]) > _FEW_SLICES:
+            return self._spread(axes, t)
+        slices = []
+        for place in axes[across].split(1):
+            these = [place if axis == across else along for axis, along in enumerate(axes)]
+            key = (t, *((float(a[0]), float(a[-1]), len(a), a.dtype) for a in these))
+            slices.append(self._slices.get(key, partial(self._spread, these, t)))
+        return torch.cat(slices, dim=across + 1) if len(slices) > 1 else slices[0]
+
+    def _spread(self, axes: Sequence[Tensor], t: float) -> Tensor:
         few = [self._thinned(axis, places) for axis, places in enumerate(axes)]
         start = torch.stack(torch.meshgrid(*few, indexing="ij"), dim=-1)
         u = (self.near(start, t) - start).movedim(-1, 0)
@@ -140,19 +155,14 @@ class Flow:
 
     def _velocity(self, pair: tuple[float, float]) -> tuple[Tensor, float]:
         """The log-velocity of a piece (3,i,j,k) in voxels of the carrier, and its largest component; some are kept."""
-        found = self._velocities.get(pair)
-        if found is None:
-            a, b = pair
-            c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
-            velocity = self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
-            # the three components of a voxel side by side: a point then touches a third of the cache lines
-            velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
-            found = velocity, float(velocity.abs().max())
-            with self._lock:
-                self._velocities[pair] = found
-                while len(self._velocities) > (_KEPT if self._clock else 2):
-                    self._velocities.popitem(last=False)
-        return found
+        return self._velocities.get(pair, lambda: self._decoded(*pair))
+
+    def _decoded(self, a: float, b: float) -> tuple[Tensor, float]:
+        c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
+        velocity = self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
+        # the three components of a voxel side by side: a point then touches a third of the cache lines
+        velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
+        return velocity, float(velocity.abs().max())
 
     def _map(self, k: int) -> Tensor:
         """Displacement of the carrier's voxels (3,i,j,k) after k whole steps, in its voxels."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from noder.decoder import Matrices, SeparableDecoder, aligned_axes, as_tensor
 from noder.grid import Grid, Reorientation, Triple
+from noder.kept import Kept
 
 Axes = list[NDArray[np.float64]]
 _Kind = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
@@ -39,29 +38,23 @@ class Places:
 
     def __init__(self, decoder: SeparableDecoder) -> None:
         self.decoder = decoder
-        self._lock = Lock()
-        self._places: OrderedDict[tuple[Triple, bytes], Place] = OrderedDict()
-        self._matrices: OrderedDict[tuple[str, int, bytes], Tensor] = OrderedDict()
+        self._places: Kept[tuple[Triple, bytes], Place] = Kept(_KEPT)
+        self._matrices: Kept[tuple[str, int, bytes], Tensor] = Kept(_KEPT)
 
     def of(self, grid: Grid) -> Place:
         """Where `grid` lies."""
-        key = (grid.shape, grid.affine.tobytes())
-        place = self._places.get(key)
-        if place is None:
-            change = grid.reorientation()
-            axes = aligned_axes(self.decoder.grid, grid.reoriented(change))
-            rows = None if axes is None else self.rows(axes)
-            slopes = None if axes is None else self._of_axes(self.decoder.slopes, axes)
-            place = Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
-            with self._lock:
-                self._places[key] = place
-                while len(self._places) > _KEPT:
-                    self._places.popitem(last=False)
-        return place
+        return self._places.get((grid.shape, grid.affine.tobytes()), lambda: self._seen(grid))
 
     def rows(self, axes: Axes) -> Matrices:
         """The decoder's matrices at voxel coordinates along each axis."""
         return self._of_axes(self.decoder.rows, axes)
+
+    def _seen(self, grid: Grid) -> Place:
+        change = grid.reorientation()
+        axes = aligned_axes(self.decoder.grid, grid.reoriented(change))
+        rows = None if axes is None else self.rows(axes)
+        slopes = None if axes is None else self._of_axes(self.decoder.slopes, axes)
+        return Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
 
     def _of_axes(self, kind: _Kind, axes: Axes) -> Matrices:
         x, y, z = (self._matrix(kind, axis, index) for axis, index in enumerate(axes))
@@ -72,11 +65,4 @@ class Places:
         if len(index) == 1:
             return as_tensor(kind(axis, index))
         key = (kind.__name__, axis, index.tobytes())
-        matrix = self._matrices.get(key)
-        if matrix is None:
-            matrix = as_tensor(kind(axis, index))
-            with self._lock:
-                self._matrices[key] = matrix
-                while len(self._matrices) > _KEPT:
-                    self._matrices.popitem(last=False)
-        return matrix
+        return self._matrices.get(key, lambda: as_tensor(kind(axis, index)))

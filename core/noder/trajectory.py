@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from threading import Lock
 from typing import Literal, cast
 
 import numpy as np
@@ -21,6 +19,7 @@ from noder.fields import DisplacementField, determinant, invert_points, sample_d
 from noder.flow import Flow
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
 from noder.intensity import Brightness
+from noder.kept import Kept
 from noder.places import Place, Places
 
 Carry = Literal["neighbours", "first"]
@@ -54,8 +53,7 @@ class Trajectory:
         self.unit = unit
         self.stored_grid = stored_grid or decoder.grid
         self._curve = coefficients
-        self._decoded: OrderedDict[float, Tensor] = OrderedDict()
-        self._lock = Lock()  # a window reads from several threads
+        self._decoded: Kept[float, Tensor] = Kept(2)
         self._places = Places(decoder)
         self._inverses: dict[float, tuple[Tensor, float]] = {}
 
@@ -383,14 +381,7 @@ class Trajectory:
 
     def _full(self, t: float) -> Tensor:
         """u(.,t) on the reference's grid; the last two are kept."""
-        u = self._decoded.get(t)
-        if u is None:
-            u = self.field(self.grid, t).u
-            with self._lock:
-                self._decoded[t] = u
-                while len(self._decoded) > 2:
-                    self._decoded.popitem(last=False)
-        return u
+        return self._decoded.get(t, lambda: self.field(self.grid, t).u)
 
     def _sample(self, u: Tensor, points: Tensor) -> Tensor:
         return sample_displacement(u, self.grid.to_index(points)).to(points.dtype)
