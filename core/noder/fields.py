@@ -65,8 +65,7 @@ class DisplacementField:
 
     def jacobian_determinant(self) -> Tensor:
         """det D phi (I,J,K), by central differences (one-sided at the border)."""
-        columns = [_gradient(self._voxel_displacement(), axis) for axis in range(3)]
-        return determinant(columns)
+        return central_determinant(self._voxel_displacement())
 
     def corner_determinant(self) -> Tensor:
         """The smallest of the eight determinants (I,J,K) that one-sided differences give at a voxel.
@@ -189,13 +188,6 @@ def sample_displacement(u: Tensor, index: Tensor) -> Tensor:
     return sample_at_index(u, index).movedim(0, -1)
 
 
-def _gradient(u: Tensor, axis: int) -> Tensor:
-    """Central differences of u (3,I,J,K) along `axis`, one-sided at the border; zero along an axis of one voxel."""
-    if u.shape[axis + 1] == 1:
-        return torch.zeros_like(u)
-    return torch.gradient(u, dim=axis + 1)[0]
-
-
 def _one_sided(u: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Backward and forward differences of u (3,I,J,K) along `axis`; at the border the one that exists, twice."""
     if u.shape[axis + 1] == 1:
@@ -203,6 +195,25 @@ def _one_sided(u: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     step = u.diff(dim=axis + 1)
     first, last = step.narrow(axis + 1, 0, 1), step.narrow(axis + 1, step.shape[axis + 1] - 1, 1)
     return torch.cat([first, step], axis + 1), torch.cat([step, last], axis + 1)
+
+
+def central_determinant(
+    u: Tensor, steps: tuple[float, float, float] = (1.0, 1.0, 1.0), box: tuple[slice, slice, slice] | None = None
+) -> Tensor:
+    """det(I + Du) (i,j,k) of u (3,I,J,K) on planes `steps` apart, by central differences, one-sided at the border.
+
+    In `box` only, where it is given: the planes from which to which along each axis. Along an axis of one plane
+    nothing changes.
+    """
+    i, j, k = box or [slice(0, n) for n in u.shape[1:]]
+    if kernels.usable(u):
+        return torch.from_numpy(kernels.determinant(u.detach().numpy(), steps, (i, j, k)))
+    alone = [n == 1 for n in u.shape[1:]]
+    columns = [
+        torch.zeros_like(u) if alone[axis] else torch.gradient(u, spacing=steps[axis], dim=axis + 1)[0]
+        for axis in range(3)
+    ]
+    return determinant(columns)[i, j, k]
 
 
 def determinant(columns: list[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from noder.carriers import SeenScan, carriers_at
 from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
-from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
+from noder.fields import DisplacementField, central_determinant, determinant, invert_points, sample_displacement
 from noder.flow import Flow
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
 from noder.intensity import Brightness
@@ -249,27 +249,14 @@ class Trajectory:
 
     def _determinant_near(self, flow: Flow, place: Place, t: float) -> Tensor:
         """By differences between the places themselves; a single plane is given its neighbours."""
-        alone = [len(places) == 1 for places in place.axes]
         axes = [
-            torch.cat([places - 1, places, places + 1]).clamp(0, n - 1).unique().float() if single else places.float()
-            for places, n, single in zip(place.axes, self.grid.shape, alone, strict=True)
+            torch.cat([at - 1, at, at + 1]).clamp(0, n - 1).unique().float() if len(at) == 1 else at.float()
+            for at, n in zip(place.axes, self.grid.shape, strict=True)
         ]
-        u = flow.near_on(axes, t)
-        centres = [int((a - b).abs().argmin()) if single else None
-                   for a, b, single in zip(axes, place.axes, alone, strict=True)]  # fmt: skip
-        columns = []
-        for axis, places in enumerate(axes):
-            at = u
-            for other, k in enumerate(centres):  # the other single planes, without their neighbours
-                at = at if k is None or other == axis else at.narrow(other + 1, k, 1)
-            if len(places) == 1:
-                columns.append(torch.zeros_like(at))
-            elif alone[axis]:
-                rise = at.narrow(axis + 1, len(places) - 1, 1) - at.narrow(axis + 1, 0, 1)
-                columns.append(rise / (places[-1] - places[0]))
-            else:
-                columns.append(torch.gradient(at, spacing=(places,), dim=axis + 1)[0])
-        return determinant(columns)
+        dx, dy, dz = (float(at[-1] - at[0]) / max(len(at) - 1, 1) or 1.0 for at in axes)
+        firsts = [int((around - at[0]).abs().argmin()) for around, at in zip(axes, place.axes, strict=True)]
+        i, j, k = (slice(first, first + len(at)) for first, at in zip(firsts, place.axes, strict=True))
+        return central_determinant(flow.near_on(axes, t), (dx, dy, dz), (i, j, k))
 
     def _determinant_around(self, flow: Flow, place: Place, t: float) -> Tensor:
         """By central differences over a voxel to each side, one-sided at the border."""

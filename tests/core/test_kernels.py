@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import map_coordinates, uniform_filter
 
 from noder import kernels
+from noder.fields import central_determinant
 from noder.grid import Grid, sample_at_index
 from noder.regularity import Folding
 from noder.similarity import LocalNCC
@@ -228,6 +229,27 @@ def test_the_shortfall_of_determinants_and_its_gradient_equal_the_definition(
     np.testing.assert_allclose(u.grad, exact.grad, atol=1e-5 * max(float(exact.grad.abs().max()), 1e-6))
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("box", [(slice(0, 9), slice(0, 7), slice(0, 11)), (slice(3, 4), slice(2, 7), slice(0, 9))])
+def test_determinants_by_central_differences_equal_the_definition(
+    rng: np.random.Generator, kind: Any, box: tuple[slice, slice, slice]
+) -> None:
+    u = rng.normal(0, 0.5, (3, 9, 7, 11)).astype(kind)
+    steps = (0.5, 1.0, 2.0)
+    slopes = np.stack([np.stack(np.gradient(component, *steps)) for component in u.astype(np.float64)])
+    truth = np.linalg.det(np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(3))[box]
+    found = central_determinant(torch.from_numpy(u), steps, box)
+    assert found.dtype == torch.from_numpy(u).dtype
+    np.testing.assert_allclose(found, truth, atol=1e-5 if kind is np.float32 else 1e-12)
+    across = torch.from_numpy(u).permute(0, 3, 2, 1)
+    np.testing.assert_allclose(central_determinant(across), central_determinant(across.contiguous()), atol=1e-6)
+
+
+def test_along_an_axis_of_one_plane_a_map_changes_nothing(rng: np.random.Generator) -> None:
+    u = torch.from_numpy(rng.normal(0, 0.5, (3, 9, 1, 8)))
+    assert torch.allclose(central_determinant(u), central_determinant(u.expand(3, 9, 4, 8))[:, 1:2])
+
+
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
@@ -255,6 +277,7 @@ def test_one_two_and_five_threads_give_equal_bits(rng: np.random.Generator, thre
             kernels.pull(u, index),
             kernels.pull_slopes(u, index, values),
             kernels.splat(values, index, shape),
+            kernels.determinant(u, (1.0, 1.0, 1.0), (slice(0, 37), slice(0, 40), slice(0, 33))),
             kernels.compose(u, u), *kernels.compose_back(u, u, u[::-1].copy()),
             kernels.apply_banded(wider, u), kernels.apply_banded(narrower, u),
             np.float64(correlation[0]), correlation[1], np.float64(short[0]), short[1],
@@ -274,6 +297,9 @@ def test_without_kernels_the_program_samples_the_same(
     volume = torch.from_numpy(rng.normal(size=(2, *SHAPE)))
     index = torch.from_numpy(points(rng))
     compiled = sample_at_index(volume, index)
+    u = torch.from_numpy(rng.normal(size=(3, *SHAPE)))
+    determinants = central_determinant(u, (1.0, 0.5, 2.0))
     monkeypatch.setattr(kernels, "ENABLED", False)
     assert not kernels.usable(volume)
     assert torch.allclose(sample_at_index(volume, index), compiled, atol=1e-12)
+    assert torch.allclose(central_determinant(u, (1.0, 0.5, 2.0)), determinants, atol=1e-12)

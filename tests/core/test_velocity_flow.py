@@ -241,6 +241,17 @@ def test_jacobian_of_a_slice_and_of_the_volume_are_one_over_the_determinant(name
     assert float((whole - 1).abs().max()) > 0.1
 
 
+def test_slices_that_are_kept_are_those_of_their_own_time_and_place() -> None:
+    """Forth and back through slices and times, prediction and growth by turns: always what a fresh flow gives."""
+    kept, grid = make("oblique", "exponential"), GRIDS["oblique"]
+    for k, t, axis in ((4, 3.1, 2), (5, 3.1, 2), (4, 8.0, 2), (5, 3.1, 2), (5, 3.1, 0), (0, 3.1, 2), (17, 3.1, 2)):
+        plane, fresh = grid.slice(axis, k), make("oblique", "exponential")
+        assert torch.equal(kept.predict(t, plane), fresh.predict(t, plane))
+        assert torch.equal(kept.jacobian(t, plane), make("oblique", "exponential").jacobian(t, plane))
+        half = plane.crop((0, 0, 0), (plane.shape[0], -(-plane.shape[1] // 2), plane.shape[2]))
+        assert torch.equal(kept.jacobian(t, half), fresh.jacobian(t, half))
+
+
 def test_plain_torch_carries_as_the_kernels_do(monkeypatch: pytest.MonkeyPatch) -> None:
     trajectory = make("oblique")
     flow, x = flow_of(trajectory), inside()

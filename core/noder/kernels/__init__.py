@@ -22,12 +22,13 @@ import torch
 from noder.kernels.advection import advect
 from noder.kernels.banded import Banded, apply_banded
 from noder.kernels.correlation import correlate
+from noder.kernels.differences import determinant
 from noder.kernels.folding import shortfall
 from noder.kernels.sampling import compose, compose_back, pull, pull_slopes, splat, warp
 
 __all__ = [
-    "Banded", "advect", "apply_banded", "compose", "compose_back", "correlate", "pull", "pull_slopes", "shortfall",
-    "splat", "usable", "warm_up", "warp",
+    "Banded", "advect", "apply_banded", "compose", "compose_back", "correlate", "determinant", "pull", "pull_slopes",
+    "shortfall", "splat", "usable", "warm_up", "warp",
 ]  # fmt: skip
 
 ENABLED = os.environ.get("NODER_KERNELS", "numba") != "torch"
@@ -71,6 +72,7 @@ def _compile() -> None:
             pull_slopes(each, index, pull(each, index))
             advect(each, index, 1.0, 1)
             advect(each, index.astype(np.float64), 1.0, 1)
+            determinant(each, (1.0, 1.0, 1.0), (slice(0, 4), slice(0, 4), slice(0, 4)))
         splat(np.zeros((3, 2), kind), index, (4, 4, 4))
         compose_back(volume, volume, compose(volume, volume))
     field, image = np.zeros((3, 4, 4, 4), np.float32), np.zeros((4, 4, 4), np.float32)
