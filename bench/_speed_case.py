@@ -29,7 +29,7 @@ from noder.fit import make_trajectory
 from noder.grid import Grid
 from noder.image import Image
 from noder.methods import FITS, Problem
-from noder.methods.noder import turns_at
+from noder.methods.noder import turns_of
 from noder.preprocess import foreground, standardised
 from noder.series import ImageSeries
 
@@ -134,7 +134,7 @@ def stepper(case: Case, images: list[torch.Tensor]) -> Callable[[], Iterator[dic
     def run() -> Iterator[dict[str, float]]:
         if case["engine"] == "fit":
             fit = _fit(case["text"], images, case["times"])
-            turns = turns_at(fit.settings, (1, 1, 1), len(images) - 1)
+            turns = turns_of(fit.settings, len(images) - 1)
             for step, iteration in enumerate(fit.run(), start=1):
                 if step % turns == 0:  # an epoch has looked at every scan
                     yield iteration.losses

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 
 from noder.fit_config import FitConfig, choose_device, seen_scans
+from noder.flow import halved_grid
 from noder.grid import Grid, Triple
 from noder.methods import PRESETS, NoderSettings, Problem, Settings
-from noder.methods.noder import turns_at
+from noder.methods.noder import turns_of
 from noder.methods.problem import Level, pyramid
 from noder.methods.published import PublishedDecoder, PublishedSettings
 from noder.methods.settings import FieldSettings, decoder_of
-from noder.methods.svf import Exponential, SvfSettings
+from noder.methods.svf import SvfSettings
 from noder.series import ImageSeries
 
 _PROBE: Triple = (48, 48, 48)
@@ -228,14 +229,14 @@ def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[floa
         controls = int(np.prod(made.shape))
         moves = cost.carrier > 0
         carried = [
-            Exponential(made, grid.coarsen(factors), halved=True).carrier.n_voxels if moves else 0
+            halved_grid(grid.coarsen(factors), made, rough=max(factors) > 1).n_voxels if moves else 0
             for factors, _ in levels
         ]
     steps = max(settings.time_steps, pairs) / 4 if isinstance(settings, NoderSettings) else 1.0
     looks, most = 0.0, 0.0
     for (factors, count), carrier in zip(levels, carried, strict=True):
         voxels = grid.coarsen(factors).n_voxels
-        at_once = 1.0 if alone else pairs / turns_at(settings, factors, pairs)
+        at_once = 1.0 if alone else pairs / turns_of(settings, pairs)
         times = steps if _kind(settings) == "flow" else at_once
         work = steps * (cost.control * controls + cost.once) + times * cost.carrier * carrier
         looks += count * (pairs if alone else 1) * (cost.looks * voxels * at_once + work)

@@ -47,12 +47,16 @@ class Clock:
     step: float
 
 
-def halved_grid(grid: Grid, decoder: Decoder) -> Grid:
-    """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place."""
+def halved_grid(grid: Grid, decoder: Decoder, *, rough: bool = False) -> Grid:
+    """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place.
+
+    `rough`: also where it is half as smooth.
+    """
+    least = _BOX_IN_VOXELS / 2 if rough else _BOX_IN_VOXELS
     affine, shape = grid.affine.copy(), list(grid.shape)
     for axis, n in enumerate(grid.shape):
         box = decoder.width[axis] * decoder.grid.spacing[axis]
-        if n >= _FEWEST_TO_HALVE and box >= 0.99 * _BOX_IN_VOXELS * 2 * grid.spacing[axis]:
+        if n >= _FEWEST_TO_HALVE and box >= 0.99 * least * 2 * grid.spacing[axis]:
             shape[axis] = n // 2 + 1
             affine[:3, axis] *= (n - 1) / (n // 2)
     return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)

@@ -62,8 +62,8 @@ class NoderSettings(FieldSettings):
                                               "the adjoint method"})  # fmt: skip
     turns: int = field(
         default=2, metadata={"label": "Steps to look at all scans", "unit": "", "range": (1, 8),
-                             "help": "At full size, with more scans than this after the first, a step looks at every "
-                                     "second (third, ...) of them in turn"})  # fmt: skip
+                             "help": "With more scans than this after the first, a step looks at every second "
+                                     "(third, ...) of them in turn"})  # fmt: skip
     acceleration: float = field(
         default=3e-5, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
                                "help": "Weight of the mean squared second derivative in time, mm per span squared: "
@@ -93,7 +93,7 @@ class NoderFit:
         self._nodes = torch.linspace(0, 1, PIECES * self.steps + 1, device=device)
         self._exponential: Exponential | None = None
         self._flow: FlowMaps | None = None
-        self._turns = 1
+        self._turns = turns_of(settings, len(problem.images) - 1)
         self._latest: dict[int, Losses] = {}
         self._size = Magnitude.form(self.decoder.matrices(), problem.grid, problem.voxel_mm).to(device)
         self._stages = pyramid(problem.grid, settings.iterations)
@@ -111,7 +111,7 @@ class NoderFit:
             if self.step < end:
                 whole = self.settings.map == "displacement"  # others look for folds on their carrier
                 level = Level(self.problem, self.decoder, factors, self.settings, whole=whole)
-                self._begin(level, factors)
+                self._begin(level)
                 while self.step < end:
                     losses = self._descend(level)
                     yield Iteration(level.name, self._cost(factors), losses)
@@ -209,26 +209,25 @@ class NoderFit:
         value, gradient = self._size.with_gradient(bends.detach())
         return [bends], [scale * gradient], {"acceleration": scale * float(value)}
 
-    def _begin(self, level: Level, factors: Triple) -> None:
-        """How many steps share the scans of a level, and what maps need there, where they are more than W c."""
-        self._turns = turns_at(self.settings, factors, len(self._taus))
+    def _begin(self, level: Level) -> None:
+        """What maps need on a level, where they are more than W c."""
         if self.settings.map == "displacement":
             return
-        on = Exponential(self.decoder, level.grid, halved=True, box=level.box, keeps=True).to(self._taus.device)
+        on = Exponential.at(level, self.decoder).to(self._taus.device)
         self._exponential = on
         if self.settings.map == "flow":
             self._flow = FlowMaps(on, self.problem.taus[1:], len(self._nodes) - 1)
 
     def _cost(self, factors: Triple) -> float:
         scans = len(self.problem.images) - 1
-        looks = scans / turns_at(self.settings, factors, scans)
+        looks = scans / turns_of(self.settings, scans)
         return self.problem.grid.coarsen(factors).n_voxels * looks + _COST_OF_ODE
 
 
-def turns_at(settings: Any, factors: Triple, scans: int) -> int:
-    """How many steps share the `scans` after the first, on images reduced by `factors`; 1 for methods without turns.
+def turns_of(settings: Any, scans: int) -> int:
+    """How many steps share the `scans` after the first; 1 for methods without turns.
 
     As good as all scans in every step, for half the work (measured on the cine and on known motion).
     """
     turns = getattr(settings, "turns", 1)
-    return turns if max(factors) == 1 and scans > turns else 1
+    return turns if scans > turns else 1

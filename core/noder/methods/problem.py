@@ -130,7 +130,8 @@ class Level:
     ) -> None:
         self.settings = settings
         self.grid = problem.grid.coarsen(factors)
-        self.name = "full size" if max(factors) == 1 else f"1/{max(factors)} size"
+        self.is_full_size = max(factors) == 1
+        self.name = "full size" if self.is_full_size else f"1/{max(factors)} size"
         device = problem.mask.device
         self._share = 1 / (len(problem.images) - 1)
         weight = block_mean(problem.mask[None].float(), factors)[0]
