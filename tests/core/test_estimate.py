@@ -1,7 +1,9 @@
 """What is said before a fit: it follows size, scans and settings, offers what fits, and its memory is about right."""
 
+import itertools
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +91,14 @@ def test_several_fits_take_their_time_and_as_much_memory_as_run_at_once() -> Non
     assert together([one] * 6, workers=2).seconds == pytest.approx(6 * one.seconds)
     assert together([one] * 6, workers=2).memory == pytest.approx(2 * one.memory)
     assert together([one], workers=4).memory == one.memory
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="counts a thread's time in steps of 15 ms")
+def test_what_else_the_program_does_meanwhile_is_not_part_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while a window is built: on the wall every look takes minutes."""
+    seconds = itertools.count(step=100)
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    assert 1e-10 < pace("cpu") < 1e-4
 
 
 def test_the_pace_is_measured_and_the_memory_asked_for() -> None:

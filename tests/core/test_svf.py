@@ -109,8 +109,8 @@ def test_squarings_leave_a_first_step_shorter_than_two_voxels(largest: float, sq
     assert largest / 2**squarings < 2
 
 
-@pytest.mark.parametrize(("voxels", "mean", "largest"), [(1.0, 0.01, 0.05), (2.0, 0.022, 0.13), (4.0, 0.065, 0.41)])
-def test_the_map_of_a_fit_is_near_the_map_that_is_written(voxels: float, mean: float, largest: float) -> None:
+@pytest.mark.parametrize(("voxels", "mean", "most"), [(1.0, 0.0095, 0.045), (2.0, 0.0205, 0.125), (4.0, 0.062, 0.37)])
+def test_the_map_of_a_fit_is_near_the_map_that_is_written(voxels: float, mean: float, most: float) -> None:
     """Fields as rough as a decoder has them, moved by so many voxels on average: squared here, integrated by `Flow`."""
     grid = Grid((64, 72, 60), np.eye(4))
     decoder = decoder_of(grid, SHORT)
@@ -121,7 +121,7 @@ def test_the_map_of_a_fit_is_near_the_map_that_is_written(voxels: float, mean: f
     truth = (Flow(decoder, lambda _: c, None).forward(index, 1.0) - index).movedim(-1, 0)
     error = (on(c) - truth).norm(dim=0)[(slice(8, -8),) * 3]
     assert float(error.mean()) < mean
-    assert float(error.max()) < largest
+    assert float(error.max()) < most
 
 
 def test_on_the_way_to_full_size_a_quarter_of_the_voxels_an_axis_carries() -> None:
