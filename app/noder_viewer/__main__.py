@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import multiprocessing
 import os
@@ -82,6 +83,10 @@ def _run(chosen: argparse.Namespace) -> int:
         controller.open([path.absolute() for path in chosen.paths])
     code = int(app.exec())
     window.close()
+    del window, controller, demo
+    sys.excepthook = sys.__excepthook__
+    gc.unfreeze()
+    gc.collect()  # while modules live: napari's contexts say goodbye to its settings
     return code
 
 
