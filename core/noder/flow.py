@@ -26,7 +26,7 @@ _LONGEST_STEP = 1.0
 """Voxels of the velocities' grid that a particle moves at most in one Runge-Kutta step."""
 
 _LONGEST_ON_SCREEN = 4.0
-"""The same where a slice must be there at once: 0.1 voxel off at most, 0.005 on average, on rough maps of 16 voxels."""
+"""The same where a slice must be there at once: no farther off than with shorter steps (`bench/bench_screen.py`)."""
 
 _BOX_IN_VOXELS = 5
 """Velocities may live on half the voxels where the decoder's box spans that many of those."""
@@ -102,8 +102,9 @@ class Flow:
     def near_on(self, axes: Sequence[Tensor], t: float) -> Tensor:
         """phi_t - id (3,I,J,K) of the voxels at `axes`, ascending and even, in voxels, for the screen.
 
-        On about as many of them as the carrier has, with cubics in between: no more is known of the velocities. Slices
-        are kept: growth needs those on both sides of the one that is shown, and the next one shares two of them.
+        On about as many of them as the carrier has, with cubics in between, as in a fit: 0.01 voxel off on average
+        where the motion is 2 (`bench/bench_screen.py`). Slices are kept: growth needs those on both sides of the one
+        that is shown, and the next one shares two of them.
         """
         across = min(range(3), key=lambda axis: len(axes[axis]))
         if len(axes[across]) > _FEW_SLICES:
