@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +16,16 @@ from noder.fit_config import FitConfig
 from noder.grid import Grid
 from noder.image import Image
 from noder.linearity import linearity_index
-from noder.methods import NoderSettings
-from noder.methods.ode import hermite, second_derivatives
+from noder.methods import NoderSettings, Problem
+from noder.methods.noder import NoderFit
+from noder.methods.ode import hermite, integrate, second_derivatives
 from noder.regularity import Magnitude
 from noder.series import ImageSeries
 from noder.trajectory import Trajectory
 
 K = 3.0
+SHORT = NoderSettings(coarse_iterations=0, middle_iterations=40, fine_iterations=0)
+FREE = replace(SHORT, acceleration=0.0, straightness=0.0)
 
 
 def trajectory(course: Callable[[float], float], grid: Grid | None = None) -> Trajectory:
@@ -94,22 +98,52 @@ def test_the_magnitude_is_the_same_of_coefficients_and_of_the_field() -> None:
     assert float(Magnitude()(torch.full((3, 4, 4, 4), 2.0), box_grid(4))) == pytest.approx(12)
 
 
-def test_a_penalty_on_acceleration_makes_a_bending_course_linear() -> None:
-    """The texture moves by 3 mm tau^2; free, the fit finds the bend, penalised it does not."""
+def bending(course: Callable[[float], float], noise: float = 0.0) -> ImageSeries:
+    """A texture that moves by 3 mm x course(t / span)."""
     grid = box_grid()
     still, times = texture(grid), [0.0, 1.0, 2.0, 3.0, 4.0]
-    volumes = [push(grid, 3 * (t / 4) ** 2).warp(still, grid)[0].numpy() for t in times]
-    images = [Image.from_array(volume, grid, f"scan_{k}") for k, volume in enumerate(volumes)]
-    series = ImageSeries.from_images(images, times, "years")
-    free = NoderSettings(coarse_iterations=0, middle_iterations=40, fine_iterations=0)
-    mask = np.ones(grid.shape, bool)
-    found = {}
-    for weight in (0.0, 10.0):
-        settings = NoderSettings(**{**free.__dict__, "acceleration": weight})
-        result = fit(series, FitConfig(settings=settings))
-        found[weight] = linearity_index(result.trajectory, mask)
-        losses = result.history[-1].losses
-        assert ("acceleration" in losses) == (weight > 0)
-        assert float(result.trajectory.field(grid, 4.0).u.abs().max()) > 0.5
-    assert found[0.0] > 0.02
-    assert found[10.0] < 0.2 * found[0.0]
+    chance = np.random.default_rng(4)
+    volumes = [push(grid, 3 * course(t / 4)).warp(still, grid)[0].numpy() for t in times]
+    size = noise * float(still.std())
+    images = [
+        Image.from_array((volume + chance.normal(0, size, volume.shape)).astype(np.float32), grid, f"scan_{k}")
+        for k, volume in enumerate(volumes)
+    ]
+    return ImageSeries.from_images(images, times, "years")
+
+
+def index_of(series: ImageSeries, settings: NoderSettings) -> float:
+    result = fit(series, FitConfig(settings=settings))
+    assert ("acceleration" in result.history[-1].losses) == (settings != FREE)
+    assert float(result.trajectory.field(series.grid, 4.0).u.abs().max()) > 0.5
+    return linearity_index(result.trajectory, np.ones(series.grid.shape, bool))
+
+
+def test_a_penalty_on_acceleration_makes_a_bending_course_linear() -> None:
+    """Free, the fit finds the bend; penalised, it does not."""
+    series = bending(lambda tau: tau**2)
+    free, bound = index_of(series, FREE), index_of(series, replace(FREE, acceleration=10.0))
+    assert free > 0.02
+    assert bound < 0.2 * free
+
+
+def test_the_default_gives_up_a_bend_of_noise_and_keeps_one_of_motion() -> None:
+    straight, bent = bending(lambda tau: tau, noise=0.3), bending(lambda tau: tau**2)
+    assert index_of(straight, SHORT) < 0.1 * index_of(straight, FREE)
+    assert index_of(bent, SHORT) > 0.7 * index_of(bent, FREE)
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.3])
+def test_the_gradient_of_the_penalty_is_that_of_its_value(size: float) -> None:
+    """Along a random direction: where the root is a square, and where it is one."""
+    grid, chance = box_grid(16), torch.Generator().manual_seed(6)
+    images = tuple(torch.randn(1, *grid.shape, generator=chance) for _ in range(3))
+    problem = Problem(images, (0.0, 0.4, 1.0), torch.ones(grid.shape, dtype=torch.bool), grid)
+    fitting = NoderFit(problem, NoderSettings(latent="grid"), 0)
+    shape = integrate(fitting.latent, fitting.steps, "rk4", "backprop")[0].shape
+    states, rates, way = (size * torch.randn(shape, generator=chance) for _ in range(3))
+    states.requires_grad_()
+    (bends,), (gradient,), _ = fitting._acceleration(states, rates)
+    bends.backward(gradient)
+    ends = [fitting._acceleration(states.detach() + step * way, rates)[2]["acceleration"] for step in (0.01, -0.01)]
+    assert float((states.grad * way).sum()) == pytest.approx((ends[0] - ends[1]) / 0.02, rel=2e-2)

@@ -57,8 +57,8 @@ _QUICK: dict[str, Any] = {"coarse_iterations": 40, "middle_iterations": 60, "fin
 # 3; Boundary is a mean over all six faces, where the published one adds up three pairs), no folding penalty, full size.
 _PAPER = NoderSettings(
     map="displacement", turns=1, latent="autoencoder", window=21, smoothing=15.0, control_spacing=4.0,
-    smoothness=0.05 / 3, boundary=0.0001 * 6, folding=0.0, acceleration=0.0, learning_rate=0.005, coarse_iterations=0,
-    middle_iterations=0, fine_iterations=300,
+    smoothness=0.05 / 3, boundary=0.0001 * 6, folding=0.0, acceleration=0.0, straightness=0.0, learning_rate=0.005,
+    coarse_iterations=0, middle_iterations=0, fine_iterations=300,
 )  # fmt: skip
 
 PRESETS: dict[str, dict[str, Settings]] = {

@@ -65,10 +65,17 @@ class NoderSettings(FieldSettings):
                              "help": "With more scans than this after the first, a step looks at every second "
                                      "(third, ...) of them in turn"})  # fmt: skip
     acceleration: float = field(
-        default=3e-5, metadata={"label": "Acceleration weight", "unit": "1/mm²", "range": (0.0, 1000.0),
-                               "help": "Weight of the mean squared second derivative in time, mm per span squared: "
+        default=5e-5, metadata={"label": "Acceleration weight", "unit": "1/voxel²", "range": (0.0, 1000.0),
+                               "help": "Weight of the mean squared second derivative in time, voxels per span squared: "
                                        "a large one makes the course linear"})  # fmt: skip
+    straightness: float = field(
+        default=2e-3, metadata={"label": "Pull on small bends", "unit": "1/voxel", "range": (0.0, 1000.0),
+                               "help": "Weight of the same where it is small: bends that only noise asks for are given "
+                                       "up, large ones stay"})  # fmt: skip
 
+
+_SMALL_BEND, _NO_BEND = 0.1, 0.02
+"""Voxels per span squared: up to the first all the straightness pulls; below the second a course counts as straight."""
 
 _COST_OF_ODE = 100_000
 """The work of one integration and its gradient, in voxels of image."""
@@ -95,7 +102,7 @@ class NoderFit:
         self._flow: FlowMaps | None = None
         self._turns = turns_of(settings, len(problem.images) - 1)
         self._latest: dict[int, Losses] = {}
-        self._size = Magnitude.form(self.decoder.matrices(), problem.grid, problem.voxel_mm).to(device)
+        self._bends = Magnitude.form(self.decoder.matrices(), problem.grid).to(device)
         self._stages = pyramid(problem.grid, settings.iterations)
         self.total = sum(count for _, count in self._stages)
 
@@ -195,19 +202,26 @@ class NoderFit:
         return paths, torch.stack([gradient for _, gradient in found]), added(losses for losses, _ in found)
 
     def _acceleration(self, states: Tensor, rates: Tensor) -> tuple[list[Tensor], list[Tensor], Losses]:
-        """Weighted mean over span and voxels of |d^2/dt^2 W c|^2, in mm and spans; nothing without a weight.
+        """acceleration * r^2 + straightness * s log(1 + r/s), r^2 the mean over span and voxels of |d^2/dt^2 W c|^2.
 
-        The coefficients that it is taken of, its gradient in them, and its value. Exact for the cubic Hermite.
+        The coefficients that it is taken of, its gradient in them, and its value; exact for the cubic Hermite; r in
+        voxels, s a small bend. The square is that of a smoothing spline. The logarithm (Candes, Wakin and Boyd 2008)
+        gives up what only noise asks for: its pull on a small bend does not fade with it, and on a large one is weak.
         """
-        if self.settings.acceleration == 0:
+        squared, small = self.settings.acceleration, self.settings.straightness * _SMALL_BEND
+        if squared == small == 0:
             return [], [], {}
         start, end = second_derivatives(states, rates)
         # a^2 + a b + b^2 as two squares: each row costs a pass over B
         squares = torch.cat([math.sqrt(0.75) * (start + end), 0.5 * (start - end)])
         bends = self.latent.coefficients(squares).flatten(0, 1)
-        scale = self.settings.acceleration / (3 * self.steps)
-        value, gradient = self._size.with_gradient(bends.detach())
-        return [bends], [scale * gradient], {"acceleration": scale * float(value)}
+        share = 1 / (3 * self.steps)
+        value, gradient = self._bends.with_gradient(bends.detach())
+        mean = share * float(value)
+        root = math.sqrt(mean + _NO_BEND**2)
+        pull = squared + small / (_SMALL_BEND + root) / (2 * root)
+        loss = squared * mean + small * math.log((_SMALL_BEND + root) / (_SMALL_BEND + _NO_BEND))
+        return [bends], [share * pull * gradient], {"acceleration": loss}
 
     def _begin(self, level: Level) -> None:
         """What maps need on a level, where they are more than W c."""
