@@ -50,13 +50,13 @@ class Clock:
 def halved_grid(grid: Grid, decoder: Decoder, *, rough: bool = False) -> Grid:
     """Every second voxel of `grid` along the axes where the decoder is smooth enough; the corners stay in place.
 
-    `rough`: also where it is half as smooth.
+    `rough`: also where it is half as smooth, but not of small images, which are quick as they are.
     """
-    least = _BOX_IN_VOXELS / 2 if rough else _BOX_IN_VOXELS
+    least, fewest = (_BOX_IN_VOXELS / 2, 2 * _FEWEST_TO_HALVE) if rough else (_BOX_IN_VOXELS, _FEWEST_TO_HALVE)
     affine, shape = grid.affine.copy(), list(grid.shape)
     for axis, n in enumerate(grid.shape):
         box = decoder.width[axis] * decoder.grid.spacing[axis]
-        if n >= _FEWEST_TO_HALVE and box >= 0.99 * least * 2 * grid.spacing[axis]:
+        if n >= fewest and box >= 0.99 * least * 2 * grid.spacing[axis]:
             shape[axis] = n // 2 + 1
             affine[:3, axis] *= (n - 1) / (n // 2)
     return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
