@@ -83,10 +83,11 @@ def _run(chosen: argparse.Namespace) -> int:
         controller.open([path.absolute() for path in chosen.paths])
     code = int(app.exec())
     window.close()
+    # nothing may hold the window now: napari's contexts say goodbye to its settings, and need living modules for that
     del window, controller, demo
     sys.excepthook = sys.__excepthook__
     gc.unfreeze()
-    gc.collect()  # while modules live: napari's contexts say goodbye to its settings
+    gc.collect()
     return code
 
 

@@ -70,8 +70,8 @@ class NoderSettings(FieldSettings):
                                        "a large one makes the course linear"})  # fmt: skip
     straightness: float = field(
         default=2e-3, metadata={"label": "Pull on small bends", "unit": "1/voxel", "range": (0.0, 1000.0),
-                               "help": "Weight of the same where it is small: bends that only noise asks for are given "
-                                       "up, large ones stay"})  # fmt: skip
+                               "help": "Weight of the second derivative in time where it is small: bends that only "
+                                       "noise asks for are given up, large ones stay"})  # fmt: skip
 
 
 _SMALL_BEND, _NO_BEND = 0.1, 0.02
