@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from noder.errors import InputError
 
 Matrix = NDArray[np.float64]
-Kind = Literal["none", "rigid", "affine"]
+Kind = Literal["none", "centre", "rigid", "affine", "given"]
 KINDS: tuple[Kind, ...] = ("none", "rigid", "affine")
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -75,7 +75,7 @@ class Alignment:
     def from_dict(cls, described: Mapping[str, Any]) -> Alignment:
         """Raises KeyError or TypeError for what `as_dict` has not written."""
         rows = tuple(tuple(float(value) for value in row) for row in described["rows"])
-        if described["kind"] not in KINDS or [len(row) for row in rows] != [4, 4, 4, 4]:
+        if described["kind"] not in get_args(Kind) or [len(row) for row in rows] != [4, 4, 4, 4]:
             raise TypeError(f"alignment {described['kind']!r}")
         return cls(
             described["kind"], described["to"], rows, described["shift_mm"],

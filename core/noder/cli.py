@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Generator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_pretrain
+from noder import __version__, cli_pretrain, cli_register
 from noder.cli_options import (
     AsJson,
     Device,
@@ -34,16 +32,16 @@ from noder.cli_options import (
     series_of,
     settings_of,
 )  # fmt: skip
+from noder.cli_progress import CANCELLED, driven, show_step
 from noder.errors import REMEDIES, InputError, NoderError, UsageError
 
 if TYPE_CHECKING:
     from noder.estimate import Estimate
-    from noder.fit import FitProgress, FitResult
+    from noder.fit import FitResult
     from noder.fit_config import FitConfig
     from noder.leave_one_out import LeftOutProgress
     from noder.series import ImageSeries
 
-CANCELLED = 130
 OUT_OF_MEMORY = 4
 _NO_MEMORY = "error: out of memory. Close other programs, or use --preset fast."
 
@@ -56,6 +54,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_pretrain.app)
+app.command()(cli_register.register)
+app.command()(cli_register.warp)
 
 Value = TypeVar("Value")
 
@@ -186,7 +186,7 @@ def fit(
     check_seeds(config, seeds)
     _say_what_it_takes(series, [config] * seeds, 1, quiet)
     steps = seeds_steps(series, config, seeds, kept, resume)
-    result, cancelled = _driven(steps, quiet, _show_step, "it")
+    result, cancelled = driven(steps, quiet, show_step, "it")
     save_result(result, out)
     if not cancelled:
         kept.unlink(missing_ok=True)
@@ -264,7 +264,7 @@ def evaluate(
     refits = [replace(refit.config, hold_out=(refit.index,)) for refit in refits_of(series, config, baselines)]
     _say_what_it_takes(series, refits, workers, quiet)
     steps = leave_one_out_steps(series, config, baselines=baselines, workers=workers)
-    found, cancelled = _driven(steps, quiet, _show_refits, "fit")
+    found, cancelled = driven(steps, quiet, _show_refits, "fit")
     typer.echo(_json(asdict(found)) if as_json else format_left_out(found, series.unit))
     if cancelled:
         raise typer.Exit(CANCELLED)
@@ -299,42 +299,6 @@ def _say_what_it_takes(series: ImageSeries, configs: list[FitConfig], workers: i
         typer.echo(f"estimate{fits}: {whole.words()}, on {whole.device}", err=True)
     if advice := remedy(series, configs[0], workers=workers):
         typer.echo(f"warning: {advice}", err=True)
-
-
-def _driven(
-    steps: Generator[Any, bool | None, Value], quiet: bool, show: Callable[[Any, Any], None], unit: str
-) -> tuple[Value, bool]:
-    """Drain steps with a progress bar; the first Ctrl+C stops them with what they have, and is told."""
-    from tqdm import tqdm
-
-    cancelled = False
-
-    def cancel(*_: object) -> None:
-        nonlocal cancelled
-        if cancelled:
-            raise KeyboardInterrupt
-        cancelled = True
-
-    before = signal.signal(signal.SIGINT, cancel)
-    try:
-        with tqdm(disable=quiet, file=sys.stderr, unit=unit) as bar:
-            progress = next(steps)
-            while True:
-                show(bar, progress)
-                progress = steps.send(True if cancelled else None)
-    except StopIteration as end:
-        result: Value = end.value
-        return result, cancelled
-    finally:
-        signal.signal(signal.SIGINT, before)
-        steps.close()
-
-
-def _show_step(bar: Any, progress: FitProgress) -> None:
-    bar.total = progress.total
-    bar.update(progress.step - bar.n)
-    bar.set_description(progress.stage)
-    bar.set_postfix({name: f"{value:.4f}" for name, value in progress.losses.items()}, refresh=False)
 
 
 def _show_refits(bar: Any, progress: LeftOutProgress) -> None:

@@ -21,11 +21,13 @@ import torch
 from noder.fit_config import FitConfig, choose_device, seen_scans
 from noder.flow import halved_grid
 from noder.grid import Grid, Triple
-from noder.methods import PRESETS, NoderSettings, Problem, Settings
+from noder.methods import PRESETS, NephiSettings, NoderSettings, Problem, Settings
+from noder.methods.nephi_pair import n_nodes, plan_of, sizes_of
 from noder.methods.noder import turns_of
 from noder.methods.problem import Level, pyramid
 from noder.methods.published import PublishedDecoder, PublishedSettings
 from noder.methods.settings import FieldSettings, decoder_of
+from noder.methods.siren import ModulatedSiren
 from noder.methods.svf import SvfSettings
 from noder.series import ImageSeries
 
@@ -37,9 +39,10 @@ _PROBE_S = 0.08
 class Cost:
     """What an iteration takes: looks a voxel and scan; a control point and once, for four steps; a carrier's voxel.
 
-    The last for four steps of a flow, or a scan of an exponential. The bytes are those of a level: a voxel, a voxel and
-    scan, a carrier's voxel, and a control point. A carrier is the grid that velocities are carried on; steps are those
-    of the ODE.
+    The last for four steps of a flow, or a scan of an exponential. Of NePhi, a look is one of both directions, and a
+    control point is a weight of a network at a node. The bytes are those of a level: a voxel, a voxel and scan, a
+    carrier's voxel, and a control point. A carrier is the grid that velocities are carried on; steps are those of the
+    ODE.
     """
 
     looks: float
@@ -58,11 +61,12 @@ COSTS: dict[str, Cost] = {
     "flow": Cost(0.95, 30, 35, 500_000, 60, 45, 420, 3200),
     "pairs": Cost(0.95, 2, 1, 50_000, 80, 12, 100, 100),
     "published": Cost(3.3, 0, 65, 200_000, 170, 12, 0, 3200),
+    "nephi": Cost(4.0, 0, 0.006, 400_000, 330, 0, 0, 6000),
 }
 AROUND = 4.4
 """Looks a voxel and seen scan before the first step and after the last: mask, levels, gains."""
 
-SCORING = {"displacement": 20.0, "published": 22.0, "exponential": 28.0, "flow": 57.0, "pairs": 28.0}
+SCORING = {"displacement": 20.0, "published": 22.0, "exponential": 28.0, "flow": 57.0, "pairs": 28.0, "nephi": 40.0}
 """Looks a voxel to score one scan."""
 
 SCORING_BYTES = 150.0
@@ -222,12 +226,14 @@ def _kind(settings: Settings) -> str:
         return "published"
     if isinstance(settings, SvfSettings):
         return "pairs"
-    return settings.map
+    return "nephi" if isinstance(settings, NephiSettings) else settings.map
 
 
 def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[float, float]:
     """Looks of all iterations, and bytes of the largest level."""
     pairs = seen - 1
+    if isinstance(settings, NephiSettings):
+        return _chained(grid, settings, pairs, cost)
     alone = isinstance(settings, SvfSettings)
     if isinstance(settings, PublishedSettings):
         levels, decoder = [((1, 1, 1), settings.epochs)], PublishedDecoder(grid, settings.box)
@@ -253,6 +259,17 @@ def _stages(grid: Grid, settings: Settings, seen: int, cost: Cost) -> tuple[floa
         held = voxels * (cost.voxel_bytes + cost.scan_bytes * (1 if alone else pairs))
         held += (steps if _kind(settings) == "flow" else 1) * cost.carrier_bytes * carrier
         most = max(most, held + cost.control_bytes * controls)
+    return looks, most
+
+
+def _chained(grid: Grid, settings: NephiSettings, pairs: int, cost: Cost) -> tuple[float, float]:
+    """The same of a chain of pairs, one after the other."""
+    looks, most, weights = 0.0, 0.0, sum(p.numel() for p in ModulatedSiren(sizes_of(settings)).parameters())
+    for plan in plan_of(grid, settings):
+        for factors, count in plan.levels:
+            voxels, nodes = grid.coarsen(factors).n_voxels, n_nodes(grid, plan, factors)
+            looks += pairs * count * (cost.looks * voxels + cost.control * nodes * weights + cost.once)
+            most = max(most, cost.voxel_bytes * voxels + cost.control_bytes * nodes)
     return looks, most
 
 

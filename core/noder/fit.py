@@ -13,14 +13,16 @@ import torch
 from noder.align import align_steps
 from noder.carriers import SeenScan
 from noder.checkpoint import Checkpoint, fingerprint_of, read_checkpoint, write_checkpoint
+from noder.composition import Composition
 from noder.decoder import Decoder, SeparableDecoder
 from noder.errors import OutOfMemory
 from noder.evaluate import Report, match_at, report_of, rows_of
 from noder.fit_config import FitConfig, check, choose_device, seen_scans
-from noder.flow import Flow
+from noder.flow import Flow, ScreenMap
 from noder.intensity import fit_brightness
 from noder.methods import FITS, Problem
 from noder.methods.curve import Curve, TimedCurve
+from noder.methods.nephi import NephiCurve
 from noder.preprocess import Gain, Mask, foreground, read_mask, standardised
 from noder.provenance import Provenance
 from noder.series import ImageSeries
@@ -307,8 +309,17 @@ def make_trajectory(
         for k in seen
     ]
     timed = TimedCurve(curve, (scans[0].time, scans[-1].time), min(series.grid.spacing))
-    flow = Flow(decoder, timed, timed.clock) if isinstance(decoder, Decoder) and curve.kind != "displacement" else None
-    return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, flow)
+    moved = map_of(decoder, timed)
+    return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, moved)
+
+
+def map_of(decoder: SeparableDecoder, timed: TimedCurve) -> ScreenMap | None:
+    """What moves the points, where that is more than W c(t)."""
+    if isinstance(timed.curve, NephiCurve):
+        return Composition(decoder.grid, timed.curve.parts(timed.tau, timed.voxel_mm))
+    if isinstance(decoder, Decoder) and timed.curve.kind != "displacement":
+        return Flow(decoder, timed, timed.clock)
+    return None
 
 
 def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask, str, tuple[str, ...]]:

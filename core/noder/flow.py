@@ -8,6 +8,7 @@ backwards. Velocities live on every second voxel of the reference where the deco
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -62,42 +63,28 @@ def halved_grid(grid: Grid, decoder: Decoder, *, rough: bool = False) -> Grid:
     return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
 
 
-class Flow:
-    """phi_t of voxel indices of the reference. `coefficients(t)` gives c(t) (3,a,b,c) in mm, zero at `clock.start`.
+class ScreenMap(ABC):
+    """A map over time of voxel indices of the reference, quick enough for a screen; inverted part by part.
 
-    `clock` None: phi_t = exp(W c(t)).
+    `step` (3,): voxels between the points of a slice that is evaluated for the screen.
     """
 
-    def __init__(self, decoder: Decoder, coefficients: Callable[[float], Tensor], clock: Clock | None) -> None:
-        self.grid = decoder.grid
-        self.carrier = halved_grid(decoder.grid, decoder)
-        steps = [max(n - 1, 1) / max(m - 1, 1) for n, m in zip(self.grid.shape, self.carrier.shape, strict=True)]
-        self._step = torch.tensor(steps, dtype=torch.float64)
-        self._decode = Separable(decoder.matrices(self.carrier))
-        self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
-        self._curve, self._clock = coefficients, clock
-        self._velocities: Kept[tuple[float, float], tuple[Tensor, float]] = Kept(_KEPT if clock else 2)
+    def __init__(self, grid: Grid, step: Tensor) -> None:
+        self.grid = grid
+        self._step = step
         self._slices: Kept[tuple[object, ...], Tensor] = Kept(_SLICES_KEPT)
-        self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
 
+    @abstractmethod
     def forward(self, index: Tensor, t: float) -> Tensor:
-        """phi_t of indices (...,3), as exact as the velocities."""
-        return self._run(index, [(pair, 1.0 * share) for pair, share in self._pieces(t)])
+        """phi_t of indices (...,3), exactly."""
 
+    @abstractmethod
     def backward(self, index: Tensor, t: float) -> Tensor:
-        """phi_t^-1 of indices (...,3): the pieces backwards."""
-        return self._run(index, [(pair, -share) for pair, share in reversed(self._pieces(t))])
+        """phi_t^-1 of indices (...,3)."""
 
+    @abstractmethod
     def near(self, index: Tensor, t: float) -> Tensor:
-        """phi_t for the screen: whole steps are read from maps kept on the carrier, and only the last is integrated."""
-        pieces = self._pieces(t)
-        if self._clock is None or len(pieces) < 2:
-            return self._from_carrier(self._carried(self._on_carrier(index), pieces, _LONGEST_ON_SCREEN))
-        whole = len(pieces) - (abs(pieces[-1][1]) < 1)
-        moved = self._on_carrier(index)
-        kept = self._map(whole if pieces[0][0][1] > pieces[0][0][0] else -whole).to(index.dtype)
-        moved = moved + sample_at_index(kept, moved).movedim(0, -1)
-        return self._from_carrier(self._carried(moved, pieces[whole:], _LONGEST_ON_SCREEN))
+        """phi_t of indices (...,3), as near as the screen shows it."""
 
     def near_on(self, axes: Sequence[Tensor], t: float) -> Tensor:
         """phi_t - id (3,I,J,K) of the voxels at `axes`, ascending and even, in voxels, for the screen.
@@ -133,6 +120,42 @@ class Flow:
         length = float(places[-1] - places[0])
         m = max(math.ceil(length / float(self._step[axis])) + 1, _FEWEST_TO_HALVE // 2)
         return torch.linspace(float(places[0]), float(places[-1]), m, dtype=places.dtype) if m < len(places) else places
+
+
+class Flow(ScreenMap):
+    """phi_t of voxel indices of the reference. `coefficients(t)` gives c(t) (3,a,b,c) in mm, zero at `clock.start`.
+
+    `clock` None: phi_t = exp(W c(t)).
+    """
+
+    def __init__(self, decoder: Decoder, coefficients: Callable[[float], Tensor], clock: Clock | None) -> None:
+        self.carrier = halved_grid(decoder.grid, decoder)
+        steps = [max(n - 1, 1) / max(m - 1, 1) for n, m in zip(decoder.grid.shape, self.carrier.shape, strict=True)]
+        super().__init__(decoder.grid, torch.tensor(steps, dtype=torch.float64))
+        self._decode = Separable(decoder.matrices(self.carrier))
+        self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
+        self._curve, self._clock = coefficients, clock
+        self._velocities: Kept[tuple[float, float], tuple[Tensor, float]] = Kept(_KEPT if clock else 2)
+        self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
+
+    def forward(self, index: Tensor, t: float) -> Tensor:
+        """phi_t of indices (...,3), as exact as the velocities."""
+        return self._run(index, [(pair, 1.0 * share) for pair, share in self._pieces(t)])
+
+    def backward(self, index: Tensor, t: float) -> Tensor:
+        """phi_t^-1 of indices (...,3): the pieces backwards."""
+        return self._run(index, [(pair, -share) for pair, share in reversed(self._pieces(t))])
+
+    def near(self, index: Tensor, t: float) -> Tensor:
+        """phi_t for the screen: whole steps are read from maps kept on the carrier, and only the last is integrated."""
+        pieces = self._pieces(t)
+        if self._clock is None or len(pieces) < 2:
+            return self._from_carrier(self._carried(self._on_carrier(index), pieces, _LONGEST_ON_SCREEN))
+        whole = len(pieces) - (abs(pieces[-1][1]) < 1)
+        moved = self._on_carrier(index)
+        kept = self._map(whole if pieces[0][0][1] > pieces[0][0][0] else -whole).to(index.dtype)
+        moved = moved + sample_at_index(kept, moved).movedim(0, -1)
+        return self._from_carrier(self._carried(moved, pieces[whole:], _LONGEST_ON_SCREEN))
 
     def _run(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
         return self._from_carrier(self._carried(self._on_carrier(index), pieces))

@@ -16,7 +16,7 @@ from noder.carriers import SeenScan, carriers_at
 from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
 from noder.fields import DisplacementField, central_determinant, determinant, invert_points, sample_displacement
-from noder.flow import Flow
+from noder.flow import ScreenMap
 from noder.grid import Grid, Reorientation, Triple, sample_at_index
 from noder.intensity import Brightness
 from noder.kept import Kept
@@ -43,7 +43,7 @@ class Trajectory:
         scans: Sequence[SeenScan],
         unit: str,
         stored_grid: Grid | None = None,
-        flow: Flow | None = None,
+        flow: ScreenMap | None = None,
         intensity: Brightness | None = None,
     ) -> None:
         self.decoder = decoder
@@ -247,7 +247,7 @@ class Trajectory:
             columns.append(apply_separable((x, y, z), c))
         return determinant(columns)
 
-    def _determinant_near(self, flow: Flow, place: Place, t: float) -> Tensor:
+    def _determinant_near(self, flow: ScreenMap, place: Place, t: float) -> Tensor:
         """By differences between the places themselves; a single plane is given its neighbours."""
         axes = [
             torch.cat([at - 1, at, at + 1]).clamp(0, n - 1).unique().float() if len(at) == 1 else at.float()
@@ -258,7 +258,7 @@ class Trajectory:
         i, j, k = (slice(first, first + len(at)) for first, at in zip(firsts, place.axes, strict=True))
         return central_determinant(flow.near_on(axes, t), (dx, dy, dz), (i, j, k))
 
-    def _determinant_around(self, flow: Flow, place: Place, t: float) -> Tensor:
+    def _determinant_around(self, flow: ScreenMap, place: Place, t: float) -> Tensor:
         """By central differences over a voxel to each side, one-sided at the border."""
         lasts = [n - 1 for n in self.grid.shape]
         columns = []

@@ -11,13 +11,15 @@ from noder.decoder import SeparableDecoder
 from noder.grid import Grid
 from noder.methods.curve import Curve
 from noder.methods.geodesic import GeodesicFit, GeodesicSettings, PiecewiseFit, PiecewiseSettings
+from noder.methods.nephi import NephiFit
+from noder.methods.nephi_settings import NephiSettings
 from noder.methods.noder import NoderFit, NoderSettings
 from noder.methods.problem import Iteration, Problem
 from noder.methods.published import PublishedFit, PublishedSettings
 
-__all__ = ["FITS", "PRESETS", "Fit", "NoderFit", "NoderSettings", "Problem", "Settings"]
+__all__ = ["FITS", "PRESETS", "Fit", "NephiSettings", "NoderFit", "NoderSettings", "Problem", "Settings"]
 
-Settings = NoderSettings | PublishedSettings | GeodesicSettings | PiecewiseSettings
+Settings = NoderSettings | PublishedSettings | GeodesicSettings | PiecewiseSettings | NephiSettings
 
 
 class Fit(Protocol):
@@ -69,6 +71,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
         "paper": _PAPER,
     },
     "geodesic": {"fast": GeodesicSettings(**_QUICK), "balanced": GeodesicSettings()},
+    "nephi": {"fast": NephiSettings(fine_iterations=0), "balanced": NephiSettings()},
     "piecewise": {"fast": PiecewiseSettings(**_QUICK), "balanced": PiecewiseSettings()},
 }
 """Method -> preset -> settings. The geodesic ones are the baselines that NODER is shown beside."""
@@ -78,5 +81,6 @@ FITS: dict[type, type[Fit]] = {
     PublishedSettings: PublishedFit,
     GeodesicSettings: GeodesicFit,
     PiecewiseSettings: PiecewiseFit,
+    NephiSettings: NephiFit,
 }
 """What makes a fit of settings of a class."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from noder.errors import UsageError
 from noder.flow import Clock
 
-Kind = Literal["displacement", "exponential", "flow"]
+Kind = Literal["displacement", "exponential", "flow", "composed"]
 
 FARTHEST_SPANS = 10
 """How far beyond the scans a prediction may be asked for: farther out it says nothing about the subject."""
@@ -19,7 +19,8 @@ class Curve(Protocol):
     """tau -> c (3,a,b,c), in voxels of the finest axis along the RAS axes, for any time tau in spans.
 
     `kind` says what W c(t) is: the displacement of phi_t, its stationary log-velocity (phi_t = exp(W c(t))), or, for
-    "flow", the integral of the velocity (d phi/dt = (W c'(t))(phi)).
+    "flow", the integral of the velocity (d phi/dt = (W c'(t))(phi)). A "composed" map has `parts` instead
+    (`noder.methods.nephi.NephiCurve`).
     """
 
     kind: Kind

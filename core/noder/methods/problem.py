@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noder import kernels
-from noder.decoder import Decoder
+from noder.decoder import SeparableDecoder
 from noder.fields import warp_voxels
 from noder.grid import Grid, Triple, block_mean
 from noder.regularity import FORMS, Folding
@@ -126,7 +126,7 @@ class Level:
     """
 
     def __init__(
-        self, problem: Problem, decoder: Decoder, factors: Triple, settings: Weights, *, whole: bool = False
+        self, problem: Problem, decoder: SeparableDecoder, factors: Triple, settings: Weights, *, whole: bool = False
     ) -> None:
         self.settings = settings
         self.grid = problem.grid.coarsen(factors)

@@ -1,0 +1,125 @@
+"""`noder register` and `noder warp`: a pair of images. Heavy imports wait inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noder.cli_options import AsJson, Device, NanToZero, Quiet, Seed, Set, settings_of
+from noder.cli_progress import CANCELLED, driven, show_step
+from noder.errors import UsageError
+
+if TYPE_CHECKING:
+    from noder.methods import NephiSettings
+
+Fixed = Annotated[Path, typer.Argument(help="The image that stays.")]
+Moving = Annotated[Path, typer.Argument(help="The image that is pulled onto it; its grid may be another.")]
+Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")]
+
+
+def register(
+    fixed: Fixed,
+    moving: Moving,
+    out: Folder,
+    mode: Annotated[str, typer.Option(help="optimise, encoder+io or encoder.")] = "optimise",
+    fixed_mask: Annotated[Path | None, typer.Option(help="Compare the images inside this mask.")] = None,
+    moving_mask: Annotated[Path | None, typer.Option(help="Or inside this one, on the moving image.")] = None,
+    fixed_labels: Annotated[Path | None, typer.Option(help="Labels of the fixed image, to score by Dice.")] = None,
+    moving_labels: Annotated[Path | None, typer.Option(help="Labels of the moving image.")] = None,
+    landmarks: Annotated[Path | None, typer.Option(help="CSV: fixed x,y,z and moving x,y,z in mm.")] = None,
+    landmarks_space: Annotated[str, typer.Option(help="LPS (ITK) or RAS (NIfTI, Slicer's view).")] = "LPS",
+    initial: Annotated[str, typer.Option(help="none, centre, rigid, affine, or an ITK transform file.")] = "none",
+    preset: Annotated[str, typer.Option(help="Settings: fast, balanced or published.")] = "balanced",
+    set_: Set = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Stop then, with the map so far.")] = None,
+    fields: Annotated[str, typer.Option(help="Conventions of the fields: itk, or itk,fsl.")] = "itk",
+    fixed_volume: Annotated[int | None, typer.Option(help="Which volume of a 4D fixed image.")] = None,
+    moving_volume: Annotated[int | None, typer.Option(help="Which volume of a 4D moving image.")] = None,
+    nan_to_zero: NanToZero = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Register a pair with NePhi: writes the warped image, the field, its inverse, and result.json.
+
+    field.nii.gz pulls the moving image onto the fixed one, inverse.nii.gz the other way, both with the initial
+    transform; ITK, ANTs and Slicer read them.
+    """
+    from noder.atomic import json_text, staging_folder
+    from noder.image import Image
+    from noder.landmarks import read_landmarks
+    from noder.pair import open_pair
+    from noder.pair_files import check_conventions, described, write_registration
+    from noder.pair_scores import Truth, scores
+    from noder.register import register_steps
+
+    settings = _settings(mode, preset, set_ or [])
+    conventions = check_conventions([name.strip() for name in fields.split(",") if name.strip()])
+    if max_seconds is not None and not max_seconds > 0:
+        raise UsageError(f"--max-seconds {max_seconds:g} leaves no time: give a number above 0.")
+    with staging_folder(out):  # fail before the work, not after it, where nothing could be written
+        pass
+    ours = Image.open(fixed, fixed_volume, nan_to_zero=nan_to_zero)
+    theirs = Image.open(moving, moving_volume, nan_to_zero=nan_to_zero)
+    points = None if landmarks is None else read_landmarks(landmarks, landmarks_space)
+    if points is not None:
+        assert landmarks is not None
+        points.check(ours.grid, theirs.grid, landmarks.name)
+    truth = Truth(fixed_labels, moving_labels, points)
+    truth.check()
+    pair = open_pair(ours, theirs, initial, fixed_mask, moving_mask)
+    steps = register_steps(pair, settings, seed, device, max_seconds)
+    registration, cancelled = driven(steps, quiet, show_step, "it")
+    found = scores(registration, truth)
+    paths = write_registration(registration, found, out, conventions)
+    if as_json:
+        typer.echo(json_text(described(registration, found, [path.name for path in paths])))
+    else:
+        typer.echo(_table(found) + "".join(f"\nnote: {note}" for note in pair.notes) + f"\nwritten to {out}")
+    if cancelled:
+        raise typer.Exit(CANCELLED)
+
+
+def warp(
+    result: Annotated[Path, typer.Argument(help="The folder that `noder register -o` wrote.")],
+    image: Annotated[Path, typer.Argument(help="An image in the space of the moving one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    labels: Annotated[bool, typer.Option("--labels", help="Labels: nearest voxel, whole numbers.")] = False,
+    inverse: Annotated[bool, typer.Option("--inverse", help="Pull an image in the fixed space back.")] = False,
+) -> None:
+    """Pull an image or labels through a registration, onto the voxels of the fixed (or moving) image."""
+    from noder.pair_files import warp_image, write_warped
+
+    frame, values = warp_image(result, image, inverse=inverse, labels=labels)
+    typer.echo(f"written to {write_warped(out, frame, values, labels=labels)}")
+
+
+def _settings(mode: str, preset: str, assignments: list[str]) -> NephiSettings:
+    from typing import cast
+
+    from noder.fit_config import preset_settings
+
+    given = settings_of("nephi", preset, [*assignments, f"mode={mode}"])
+    return cast("NephiSettings", given or preset_settings("nephi", preset))
+
+
+def _table(found: dict[str, Any]) -> str:
+    """Scores before and after, side by side."""
+    before, rows = found["initial"], []
+    for name, label in (
+        ("ncc", "correlation"), ("dice_mean", "Dice, mean"), ("tre_mean_mm", "TRE, mean (mm)"),
+        ("tre_median_mm", "TRE, median (mm)"), ("tre_max_mm", "TRE, largest (mm)"),
+    ):  # fmt: skip
+        if name in found:
+            rows.append(f"{label:32s} {before[name]:10.4g} {found[name]:10.4g}")
+    for name, label in (
+        ("folds_percent", "folds (% of the mask)"), ("min_determinant", "smallest determinant"),
+        ("sd_log_jacobian", "SD of log J"), ("inverse_consistency_mm", "inverse consistency (mm)"),
+        ("seconds", "seconds"), ("peak_gib", "peak memory (GiB)"),
+    ):  # fmt: skip
+        value = found[name]
+        rows.append(f"{label:32s} {'':10s} {'' if value is None else format(value, '.4g'):>10s}")
+    return "\n".join([f"{'':32s} {'before':>10s} {'after':>10s}", *rows])

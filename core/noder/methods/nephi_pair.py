@@ -1,0 +1,295 @@
+"""One pair of images: both directions of a neural field, stage by stage, each step on one level of a pyramid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from noder.grid import Grid, Triple, block_mean
+from noder.methods.nephi_settings import NephiSettings
+from noder.methods.neural_field import Codes, NeuralField, code_shape, fields_of, gradient_inverse_consistency
+from noder.methods.nodes import NodeDecoder
+from noder.methods.optimiser import State, course, moments_of, take_moments, under
+from noder.methods.problem import Iteration, Level, Problem, added, pyramid
+from noder.methods.siren import Decoders, Sizes
+from noder.methods.svf import composed
+
+_FINER = 0.8
+"""Nodes and codes of the refining stage lie so much nearer to each other."""
+
+_CONSISTENCY_PART, _FEWEST_POINTS = 1e-4, 64
+"""Part of the voxels at which inverse consistency is asked for in a step, as published, and how many at least."""
+
+_COST_OF_NODE = 50.0
+_COARSEST_NODES = 2.0
+"""Nodes lie no nearer than so many voxels of the reduced images."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a stage goes through: reduction an axis and number of iterations, coarse to fine."""
+
+    levels: tuple[tuple[Triple, int], ...]
+    spacing: float
+    codes: float
+
+    @property
+    def total(self) -> int:
+        """Iterations of all levels."""
+        return sum(count for _, count in self.levels)
+
+
+def plan_of(grid: Grid, settings: NephiSettings) -> list[StagePlan]:
+    """The stages: one through all sizes, or a coarse one and one that refines it."""
+    coarse, middle, fine = pyramid(grid, (1, 1, 1))
+    counts = settings.coarse_iterations, settings.middle_iterations, settings.fine_iterations
+    (a, _), (b, _), (c, _) = coarse, middle, fine
+    stages: list[tuple[tuple[Triple, int], ...]]
+    if settings.stages == 1:
+        stages = [((a, counts[0]), (b, counts[1]), (c, counts[2]))]
+    else:
+        stages = [((a, counts[0]), (b, counts[1])), ((b, counts[1]), (c, counts[2]))]
+    used = [tuple(level for level in levels if level[1] > 0) for levels in stages]
+    every = [settings.node_spacing * _FINER**k for k in range(len(used))]
+    codes = [settings.code_spacing * _FINER**k for k in range(len(used))]
+    return [StagePlan(levels, *at) for levels, *at in zip(used, every, codes, strict=True) if levels]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A neural field of both directions."""
+
+    decoder: NodeDecoder
+    decoders: Decoders
+    codes: Codes
+
+    @classmethod
+    def fresh(cls, grid: Grid, plan: StagePlan, settings: NephiSettings, seed: int) -> Stage:
+        """The identity, with networks and codes of their own."""
+        sizes = sizes_of(settings)
+        codes = Codes.fresh(sizes, code_shape(grid, plan.codes), seed)
+        return cls(NodeDecoder.every(grid, plan.spacing), Decoders(sizes, seed), codes)
+
+    def fields(self) -> tuple[NeuralField, NeuralField]:
+        """The forward and the inverse field."""
+        return fields_of(self.decoder, self.decoders)
+
+    def snapshot(self) -> Stage:
+        """As it is now, detached, on the CPU."""
+        decoders = Decoders(self.decoders.sizes, 0)
+        decoders.load_state_dict({name: value.detach().cpu() for name, value in self.decoders.state_dict().items()})
+        return Stage(self.decoder, decoders.requires_grad_(False), self.codes.detached())
+
+
+def sizes_of(settings: NephiSettings) -> Sizes:
+    """Of networks that are trained for one pair."""
+    return Sizes(settings.global_code, settings.local_code, settings.frequencies, settings.hidden, settings.layers)
+
+
+class PairFit:
+    """phi that pulls the first image of `pair` onto the second, and its inverse, by Adam; `step` counts its steps."""
+
+    def __init__(self, pair: Problem, settings: NephiSettings, seed: int) -> None:
+        self.pair, self.settings, self.seed = pair, settings, seed
+        self.plans = plan_of(pair.grid, settings)
+        self.stages: list[Stage] = []
+        self.step = 0
+        self._optimiser: torch.optim.Optimizer | None = None
+        self._device = pair.mask.device
+
+    @property
+    def total(self) -> int:
+        """Steps of all stages."""
+        return sum(plan.total for plan in self.plans)
+
+    def costs(self) -> list[float]:
+        """What each step costs, in voxels to work on."""
+        grid = self.pair.grid
+        return [
+            _cost(grid, plan, factors) for plan in self.plans for factors, count in plan.levels for _ in range(count)
+        ]
+
+    def run(self) -> Generator[Iteration, None, None]:
+        """From `step` on; yields after every step of Adam."""
+        end = 0
+        for number, plan in enumerate(self.plans):
+            begin, end = end, end + plan.total
+            if self.step >= end:
+                continue
+            self._begin(number, plan)
+            previous = composed_maps(self.stages[:number], self.pair.grid, self._device)
+            at = begin
+            for factors, count in plan.levels:
+                at += count
+                if self.step < at:
+                    descent = Descent(self.pair, self.settings, self.stages[number], factors, plan, previous)
+                    while self.step < at:
+                        yield self._descend(descent, plan, begin, len(self.plans) > 1 and number)
+
+    def state(self) -> State:
+        """All that a run needs to go on after the last step, bit for bit."""
+        state: State = {"step": self.step}
+        for k, stage in enumerate(self.stages):
+            tensors = {
+                **stage.decoders.state_dict(),
+                "codes.whole": stage.codes.whole,
+                "codes.local": stage.codes.local,
+            }
+            state.update({f"stage{k}.{name}": value.detach().clone() for name, value in tensors.items()})
+        if self._optimiser is not None:
+            state.update(moments_of(self._optimiser, "adam"))
+        return state
+
+    def load_state(self, state: State) -> None:
+        """Take over what `state` gave."""
+        self.step, self.stages, done = int(state["step"]), [], 0
+        for number, plan in enumerate(self.plans):
+            tensors = under(f"stage{number}", state)
+            if not tensors:
+                return
+            self._begin(number, plan)
+            codes = self.stages[number].codes
+            with torch.no_grad():
+                codes.whole.copy_(tensors.pop("codes.whole"))
+                codes.local.copy_(tensors.pop("codes.local"))
+            self.stages[number].decoders.load_state_dict(tensors)
+            done += plan.total
+            if self.step < done:
+                assert self._optimiser is not None
+                take_moments(self._optimiser, "adam", state)
+
+    def _begin(self, number: int, plan: StagePlan) -> None:
+        if len(self.stages) > number:
+            return
+        fresh = Stage.fresh(self.pair.grid, plan, self.settings, self.seed + number)
+        codes = fresh.codes.to(self._device).learnable()
+        stage = Stage(fresh.decoder, fresh.decoders.to(self._device), codes)
+        self.stages.append(stage)
+        networks = {"params": list(stage.decoders.parameters()), "lr": 1.0, "rate": self.settings.learning_rate}
+        latent = {"params": codes.parameters(), "lr": 1.0, "rate": self.settings.code_rate}
+        self._optimiser = torch.optim.Adam([networks, latent], fused=self._device.type == "cpu")
+
+    def _descend(self, descent: Descent, plan: StagePlan, begin: int, refines: bool | int) -> Iteration:
+        assert self._optimiser is not None
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["rate"] * course(self.step - begin, plan.total)
+        self._optimiser.zero_grad(set_to_none=True)
+        chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        losses = descent.backward(chance)
+        self._optimiser.step()
+        self.step += 1
+        name = f"{'refining' if refines else 'coarse' if len(self.plans) > 1 else 'all'}, {descent.name}"
+        return Iteration(name, _cost(self.pair.grid, plan, descent.factors), losses)
+
+
+def n_nodes(grid: Grid, plan: StagePlan, factors: Triple) -> int:
+    """At how many nodes a network is evaluated where images are reduced by `factors`."""
+    return math.prod(_nodes_at(grid, plan, factors).nodes)
+
+
+def _nodes_at(grid: Grid, plan: StagePlan, factors: Triple) -> NodeDecoder:
+    return NodeDecoder.every(grid, max(plan.spacing, _COARSEST_NODES * max(factors)))
+
+
+def _cost(grid: Grid, plan: StagePlan, factors: Triple) -> float:
+    """A step's cost in voxels: those of the images, and the networks at the nodes."""
+    return grid.coarsen(factors).n_voxels + _COST_OF_NODE * n_nodes(grid, plan, factors)
+
+
+Maps = tuple[Tensor, Tensor]
+
+
+def composed_maps(stages: Sequence[Stage], grid: Grid, device: torch.device) -> Maps | None:
+    """phi - id of all stages, and of their inverses, (3,I,J,K) in voxels each; None for no stage."""
+    total: Maps | None = None
+    for stage in stages:
+        u, back = (_dense(stage, inverse, grid, device) for inverse in (False, True))
+        total = (u, back) if total is None else (u + composed(total[0], u), total[1] + composed(back, total[1]))
+    return total
+
+
+def _dense(stage: Stage, inverse: bool, grid: Grid, device: torch.device) -> Tensor:
+    from noder.decoder import apply_separable
+
+    with torch.no_grad():
+        c = stage.fields()[inverse].coefficients(stage.codes)
+        x, y, z = (matrix.to(device) for matrix in stage.decoder.matrices(grid))
+        u = apply_separable((x, y, z), c)
+        return (_to_voxel(grid).to(u) @ u.flatten(1)).reshape(u.shape)
+
+
+def _to_voxel(grid: Grid) -> Tensor:
+    return torch.as_tensor(grid.inverse_affine[:3, :3].copy(), dtype=torch.float32) * min(grid.spacing)
+
+
+class Descent:
+    """The losses of a stage on images reduced by `factors`, and their gradient in its networks and codes."""
+
+    def __init__(
+        self,
+        pair: Problem,
+        settings: NephiSettings,
+        stage: Stage,
+        factors: Triple,
+        plan: StagePlan,
+        previous: Maps | None,
+    ) -> None:
+        self.settings, self.stage, self.factors = settings, stage, factors
+        decoder = _nodes_at(pair.grid, plan, factors)
+        self._fields = fields_of(decoder, stage.decoders)
+        self._points = max(_FEWEST_POINTS, round(_CONSISTENCY_PART * pair.grid.n_voxels))
+        moving, fixed = pair.images
+        turned = Problem((fixed, moving), pair.taus, pair.mask, pair.grid)
+        self._levels = [Level(each, decoder, factors, settings, whole=True) for each in (pair, turned)]
+        self.name = self._levels[0].name
+        self._previous: list[Tensor | None] = [None, None]
+        if previous is not None:
+            scale = previous[0].new_tensor(factors)[:, None, None, None]
+            self._previous = [(block_mean(u, factors) / scale).contiguous() for u in previous]
+
+    def backward(self, chance: torch.Generator) -> dict[str, float]:
+        """Weighted losses by name; their gradient is added to the parameters'."""
+        losses = added(self._of_direction(inverse) for inverse in (False, True))
+        return {**losses, **self._held_together(chance)}
+
+    def _of_direction(self, inverse: bool) -> dict[str, float]:
+        level = self._levels[inverse]
+        c = self._fields[inverse].coefficients(self.stage.codes)
+        u = level.displacement(c.detach())
+        total, leaf = self._composed(u, inverse)
+        similarity, gradient = level.match(total, 1)
+        folding = level.folding(total, gradient)
+        if leaf is not None:
+            (gradient,) = torch.autograd.grad(total, leaf, gradient)
+        regular, of_c = level.regularity(c)
+        c.backward((level.taken_back(gradient) + of_c) / 2)
+        return {name: value / 2 for name, value in {"similarity": similarity, **folding, **regular}.items()}
+
+    def _composed(self, u: Tensor, inverse: bool) -> tuple[Tensor, Tensor | None]:
+        """phi_1 o phi_2 - id, or phi_2^-1 o phi_1^-1 - id, and the leaf that gradients go back to."""
+        previous = self._previous[inverse]
+        if previous is None:
+            return u, None
+        leaf = u.clone().requires_grad_()
+        total = previous + composed(leaf, previous) if inverse else leaf + composed(previous, leaf)
+        return total, leaf
+
+    def _held_together(self, chance: torch.Generator) -> dict[str, float]:
+        """Gradient inverse consistency at random points, and the prior of the codes."""
+        codes, losses = self.stage.codes, {}
+        terms = []
+        if self.settings.inverse_consistency > 0:
+            x = 2 * torch.rand((self._points, 3), generator=chance).to(codes.whole) - 1
+            found = gradient_inverse_consistency(*self._fields, codes, x)
+            terms.append(self.settings.inverse_consistency * found)
+            losses["inverse consistency"] = float(terms[-1].detach())
+        if self.settings.prior > 0:
+            terms.append(self.settings.prior * codes.prior())
+            losses["codes"] = float(terms[-1].detach())
+        if terms:
+            torch.stack(terms).sum().backward()
+        return losses

@@ -1,0 +1,88 @@
+"""NePhi's decoder: a sine network that is gated by a modulation network (Tian et al., ECCV 2024, arXiv 2309.07322).
+
+    phi(x) = x + f(x, z(x)),   z(x) = [global code; local codes, linear between their grid points, at x]
+
+The synthesis network reads Fourier features of x (Tancik et al. 2020) through sines (Sitzmann et al. 2020); each of its
+layers is multiplied by one of the modulation network, which reads the code (Mehta et al. 2021). The last layer starts
+at zero, so that phi starts as the identity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+HIDDEN_FREQUENCY = 30.0
+"""Frequency of the sines after the first layer (Sitzmann et al. 2020); 1 in the first."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Lengths of the two codes, number of Fourier frequencies, width and number of the hidden layers."""
+
+    global_code: int = 16
+    local_code: int = 32
+    frequencies: int = 32
+    hidden: int = 64
+    layers: int = 2
+
+
+class ModulatedSiren(nn.Module):
+    """f of Fourier features (N, 2 frequencies) and codes (N, global + local) -> (N,3)."""
+
+    frequencies: Tensor
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(3, sizes.frequencies))
+        features, codes = 2 * sizes.frequencies, sizes.global_code + sizes.local_code
+        widths = [features] + [sizes.hidden] * sizes.layers
+        self.synthesis = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        gates = [0] + [sizes.hidden] * (sizes.layers - 1)
+        self.modulation = nn.ModuleList(nn.Linear(codes + features + gate, sizes.hidden) for gate in gates)
+        self.last = nn.Linear(sizes.hidden, 3)
+        self._start()
+
+    def features(self, x: Tensor) -> Tensor:
+        """Sines and cosines of points (N,3) in [-1,1]."""
+        angles = 2 * math.pi * (x @ self.frequencies)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def forward(self, features: Tensor, codes: Tensor) -> Tensor:
+        """f."""
+        base = torch.cat([codes, features], dim=-1)
+        hidden, gate = features, base
+        for k, (synthesis, modulation) in enumerate(zip(self.synthesis, self.modulation, strict=True)):
+            gate = torch.sin(modulation(gate if k == 0 else torch.cat([gate, base], dim=-1)))
+            frequency = HIDDEN_FREQUENCY if k else 1.0
+            hidden = torch.sin(frequency * synthesis(hidden)) * gate
+        moved: Tensor = self.last(hidden)
+        return moved
+
+    def _start(self) -> None:
+        for k, layer in enumerate(self.synthesis):
+            assert isinstance(layer, nn.Linear)
+            n = layer.in_features
+            reach = math.sqrt(6 / n) / HIDDEN_FREQUENCY if k else 1 / n
+            nn.init.uniform_(layer.weight, -reach, reach)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+
+class Decoders(nn.Module):
+    """A forward and an inverse f, fresh; the seed is the only source of chance."""
+
+    def __init__(self, sizes: Sizes, seed: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.forwards, self.inverse = ModulatedSiren(sizes), ModulatedSiren(sizes)
+
+    def of(self, *, inverse: bool) -> ModulatedSiren:
+        """The one of a direction."""
+        return self.inverse if inverse else self.forwards
