@@ -23,7 +23,6 @@ def register(
     fixed: Fixed,
     moving: Moving,
     out: Folder,
-    mode: Annotated[str, typer.Option(help="optimise, encoder+io or encoder.")] = "optimise",
     fixed_mask: Annotated[Path | None, typer.Option(help="Compare the images inside this mask.")] = None,
     moving_mask: Annotated[Path | None, typer.Option(help="Or inside this one, on the moving image.")] = None,
     fixed_labels: Annotated[Path | None, typer.Option(help="Labels of the fixed image, to score by Dice.")] = None,
@@ -48,15 +47,15 @@ def register(
     field.nii.gz pulls the moving image onto the fixed one, inverse.nii.gz the other way, both with the initial
     transform; ITK, ANTs and Slicer read them.
     """
-    from noder.atomic import json_text, staging_folder
+    from noder.atomic import staging_folder
     from noder.image import Image
     from noder.landmarks import read_landmarks
     from noder.pair import open_pair
-    from noder.pair_files import check_conventions, described, write_registration
+    from noder.pair_files import check_conventions, write_registration
     from noder.pair_scores import Truth, scores
     from noder.register import register_steps
 
-    settings = _settings(mode, preset, set_ or [])
+    settings = _settings(preset, set_ or [])
     conventions = check_conventions([name.strip() for name in fields.split(",") if name.strip()])
     if max_seconds is not None and not max_seconds > 0:
         raise UsageError(f"--max-seconds {max_seconds:g} leaves no time: give a number above 0.")
@@ -76,7 +75,7 @@ def register(
     found = scores(registration, truth)
     paths = write_registration(registration, found, out, conventions)
     if as_json:
-        typer.echo(json_text(described(registration, found, [path.name for path in paths])))
+        typer.echo(paths[-1].read_text(encoding="utf-8").rstrip())
     else:
         typer.echo(_table(found) + "".join(f"\nnote: {note}" for note in pair.notes) + f"\nwritten to {out}")
     if cancelled:
@@ -97,12 +96,12 @@ def warp(
     typer.echo(f"written to {write_warped(out, frame, values, labels=labels)}")
 
 
-def _settings(mode: str, preset: str, assignments: list[str]) -> NephiSettings:
+def _settings(preset: str, assignments: list[str]) -> NephiSettings:
     from typing import cast
 
     from noder.fit_config import preset_settings
 
-    given = settings_of("nephi", preset, [*assignments, f"mode={mode}"])
+    given = settings_of("nephi", preset, assignments)
     return cast("NephiSettings", given or preset_settings("nephi", preset))
 
 

@@ -63,6 +63,13 @@ _PAPER = NoderSettings(
     coarse_iterations=0, middle_iterations=0, fine_iterations=300,
 )  # fmt: skip
 
+# NePhi's published networks and losses, optimised from scratch: its weights were never published.
+_NEPHI = NephiSettings(
+    similarity="global", stages=2, global_code=32, local_code=32, frequencies=128, hidden=128, layers=2, smoothness=0.0,
+    folding=0.0, inverse_consistency=10.0, prior=0.01, learning_rate=1e-4, code_rate=1e-3,
+    coarse_iterations=300, middle_iterations=300, fine_iterations=300,
+)  # fmt: skip
+
 PRESETS: dict[str, dict[str, Settings]] = {
     "noder": {
         "fast": NoderSettings(**_QUICK),
@@ -71,7 +78,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
         "paper": _PAPER,
     },
     "geodesic": {"fast": GeodesicSettings(**_QUICK), "balanced": GeodesicSettings()},
-    "nephi": {"fast": NephiSettings(fine_iterations=0), "balanced": NephiSettings()},
+    "nephi": {"fast": NephiSettings(fine_iterations=0), "balanced": NephiSettings(), "published": _NEPHI},
     "piecewise": {"fast": PiecewiseSettings(**_QUICK), "balanced": PiecewiseSettings()},
 }
 """Method -> preset -> settings. The geodesic ones are the baselines that NODER is shown beside."""

@@ -25,7 +25,8 @@ from noder.decoder import SeparableDecoder
 from noder.grid import Grid
 from noder.kept import Kept
 from noder.methods.curve import Kind
-from noder.methods.nephi_pair import PairFit, Stage, plan_of, sizes_of
+from noder.methods.nephi_losses import Stage
+from noder.methods.nephi_pair import PairFit, plan_of, sizes_of
 from noder.methods.nephi_settings import NephiSettings
 from noder.methods.neural_field import Codes, NeuralField
 from noder.methods.nodes import NodeDecoder

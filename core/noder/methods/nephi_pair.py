@@ -9,20 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noder.grid import Grid, Triple, block_mean
+from noder.grid import Grid, Triple
+from noder.methods.nephi_losses import Descent, Stage
 from noder.methods.nephi_settings import NephiSettings
-from noder.methods.neural_field import Codes, NeuralField, code_shape, fields_of, gradient_inverse_consistency
 from noder.methods.nodes import NodeDecoder
 from noder.methods.optimiser import State, course, moments_of, take_moments, under
-from noder.methods.problem import Iteration, Level, Problem, added, pyramid
-from noder.methods.siren import Decoders, Sizes
+from noder.methods.problem import Iteration, Problem, pyramid
+from noder.methods.siren import Sizes
 from noder.methods.svf import composed
 
 _FINER = 0.8
 """Nodes and codes of the refining stage lie so much nearer to each other."""
-
-_CONSISTENCY_PART, _FEWEST_POINTS = 1e-4, 64
-"""Part of the voxels at which inverse consistency is asked for in a step, as published, and how many at least."""
 
 _COST_OF_NODE = 50.0
 _COARSEST_NODES = 2.0
@@ -57,32 +54,6 @@ def plan_of(grid: Grid, settings: NephiSettings) -> list[StagePlan]:
     every = [settings.node_spacing * _FINER**k for k in range(len(used))]
     codes = [settings.code_spacing * _FINER**k for k in range(len(used))]
     return [StagePlan(levels, *at) for levels, *at in zip(used, every, codes, strict=True) if levels]
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A neural field of both directions."""
-
-    decoder: NodeDecoder
-    decoders: Decoders
-    codes: Codes
-
-    @classmethod
-    def fresh(cls, grid: Grid, plan: StagePlan, settings: NephiSettings, seed: int) -> Stage:
-        """The identity, with networks and codes of their own."""
-        sizes = sizes_of(settings)
-        codes = Codes.fresh(sizes, code_shape(grid, plan.codes), seed)
-        return cls(NodeDecoder.every(grid, plan.spacing), Decoders(sizes, seed), codes)
-
-    def fields(self) -> tuple[NeuralField, NeuralField]:
-        """The forward and the inverse field."""
-        return fields_of(self.decoder, self.decoders)
-
-    def snapshot(self) -> Stage:
-        """As it is now, detached, on the CPU."""
-        decoders = Decoders(self.decoders.sizes, 0)
-        decoders.load_state_dict({name: value.detach().cpu() for name, value in self.decoders.state_dict().items()})
-        return Stage(self.decoder, decoders.requires_grad_(False), self.codes.detached())
 
 
 def sizes_of(settings: NephiSettings) -> Sizes:
@@ -126,7 +97,8 @@ class PairFit:
             for factors, count in plan.levels:
                 at += count
                 if self.step < at:
-                    descent = Descent(self.pair, self.settings, self.stages[number], factors, plan, previous)
+                    decoder = _nodes_at(self.pair.grid, plan, factors)
+                    descent = Descent(self.pair, self.settings, self.stages[number], decoder, factors, previous)
                     while self.step < at:
                         yield self._descend(descent, plan, begin, len(self.plans) > 1 and number)
 
@@ -165,7 +137,7 @@ class PairFit:
     def _begin(self, number: int, plan: StagePlan) -> None:
         if len(self.stages) > number:
             return
-        fresh = Stage.fresh(self.pair.grid, plan, self.settings, self.seed + number)
+        fresh = Stage.fresh(self.pair.grid, plan.spacing, plan.codes, sizes_of(self.settings), self.seed + number)
         codes = fresh.codes.to(self._device).learnable()
         stage = Stage(fresh.decoder, fresh.decoders.to(self._device), codes)
         self.stages.append(stage)
@@ -224,72 +196,3 @@ def _dense(stage: Stage, inverse: bool, grid: Grid, device: torch.device) -> Ten
 
 def _to_voxel(grid: Grid) -> Tensor:
     return torch.as_tensor(grid.inverse_affine[:3, :3].copy(), dtype=torch.float32) * min(grid.spacing)
-
-
-class Descent:
-    """The losses of a stage on images reduced by `factors`, and their gradient in its networks and codes."""
-
-    def __init__(
-        self,
-        pair: Problem,
-        settings: NephiSettings,
-        stage: Stage,
-        factors: Triple,
-        plan: StagePlan,
-        previous: Maps | None,
-    ) -> None:
-        self.settings, self.stage, self.factors = settings, stage, factors
-        decoder = _nodes_at(pair.grid, plan, factors)
-        self._fields = fields_of(decoder, stage.decoders)
-        self._points = max(_FEWEST_POINTS, round(_CONSISTENCY_PART * pair.grid.n_voxels))
-        moving, fixed = pair.images
-        turned = Problem((fixed, moving), pair.taus, pair.mask, pair.grid)
-        self._levels = [Level(each, decoder, factors, settings, whole=True) for each in (pair, turned)]
-        self.name = self._levels[0].name
-        self._previous: list[Tensor | None] = [None, None]
-        if previous is not None:
-            scale = previous[0].new_tensor(factors)[:, None, None, None]
-            self._previous = [(block_mean(u, factors) / scale).contiguous() for u in previous]
-
-    def backward(self, chance: torch.Generator) -> dict[str, float]:
-        """Weighted losses by name; their gradient is added to the parameters'."""
-        losses = added(self._of_direction(inverse) for inverse in (False, True))
-        return {**losses, **self._held_together(chance)}
-
-    def _of_direction(self, inverse: bool) -> dict[str, float]:
-        level = self._levels[inverse]
-        c = self._fields[inverse].coefficients(self.stage.codes)
-        u = level.displacement(c.detach())
-        total, leaf = self._composed(u, inverse)
-        similarity, gradient = level.match(total, 1)
-        folding = level.folding(total, gradient)
-        if leaf is not None:
-            (gradient,) = torch.autograd.grad(total, leaf, gradient)
-        regular, of_c = level.regularity(c)
-        c.backward((level.taken_back(gradient) + of_c) / 2)
-        return {name: value / 2 for name, value in {"similarity": similarity, **folding, **regular}.items()}
-
-    def _composed(self, u: Tensor, inverse: bool) -> tuple[Tensor, Tensor | None]:
-        """phi_1 o phi_2 - id, or phi_2^-1 o phi_1^-1 - id, and the leaf that gradients go back to."""
-        previous = self._previous[inverse]
-        if previous is None:
-            return u, None
-        leaf = u.clone().requires_grad_()
-        total = previous + composed(leaf, previous) if inverse else leaf + composed(previous, leaf)
-        return total, leaf
-
-    def _held_together(self, chance: torch.Generator) -> dict[str, float]:
-        """Gradient inverse consistency at random points, and the prior of the codes."""
-        codes, losses = self.stage.codes, {}
-        terms = []
-        if self.settings.inverse_consistency > 0:
-            x = 2 * torch.rand((self._points, 3), generator=chance).to(codes.whole) - 1
-            found = gradient_inverse_consistency(*self._fields, codes, x)
-            terms.append(self.settings.inverse_consistency * found)
-            losses["inverse consistency"] = float(terms[-1].detach())
-        if self.settings.prior > 0:
-            terms.append(self.settings.prior * codes.prior())
-            losses["codes"] = float(terms[-1].detach())
-        if terms:
-            torch.stack(terms).sum().backward()
-        return losses

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MODES = ("optimise", "encoder+io", "encoder")
 SIMILARITIES = ("local", "global")
 
 
@@ -12,15 +11,6 @@ SIMILARITIES = ("local", "global")
 class NephiSettings:
     """Lengths are in voxels of the finest axis of the images as they are compared."""
 
-    mode: str = field(
-        default="optimise", metadata={"label": "Mode", "unit": "", "range": MODES,
-                                      "help": "optimise: networks and codes from scratch. encoder: the codes that a "
-                                              "trained encoder gives, in one pass. encoder+io: those codes, then "
-                                              "optimised with the networks as they were trained"})  # fmt: skip
-    weights: str = field(
-        default="shipped", metadata={"label": "Weights", "unit": "", "range": ("shipped",), "or_file": True,
-                                     "help": "Of the encoder modes: shipped, or a file of `noder pretrain "
-                                             "nephi`"})  # fmt: skip
     similarity: str = field(
         default="local", metadata={"label": "Similarity", "unit": "", "range": SIMILARITIES,
                                    "help": "local: squared local correlation on all voxels. global: correlation over "
