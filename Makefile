@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bundle clean system
+.PHONY: help demo test lint format bench bench-register bundle clean system
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -18,7 +18,7 @@ SYSTEM := libglib2.0-0 libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3 l
 	$(if $(HEADLESS),xvfb xauth) $(if $(filter bundle,$(MAKECMDGOALS)),binutils)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 24
 
 demo: .venv/.run | system ## open the window on the sample series and fit it (no display: write demo-output/)
 ifeq ($(HEADLESS),)
@@ -48,8 +48,14 @@ bench: .venv/.run | system ## run the scripts in bench/, which print tables [PUB
 		case "$$script" in \
 			*/bench_noder.py) set -- $(PUBLISHED:%=--published %) ;; \
 			*/bench_quality.py) set -- $(DATA:%=--data %) $(CACHE:%=--cache %) ;; \
+			*/bench_register.py) continue ;; \
 			*) set -- ;; esac; \
 		echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script" "$$@"; done
+
+# DATA: the folder of the lung, brain and cine pairs; TOOLS: further options of the script.
+bench-register: .venv/.bench | system ## register real pairs beside greedy, ANTs, elastix and demons (DATA=DIR)
+	@[ -n "$(DATA)" ] || { echo "Say where the pairs are: make bench-register DATA=DIR" >&2; exit 1; }
+	$(BIN)/python bench/bench_register.py --data "$(DATA)" --write $(TOOLS)
 
 bundle: .venv/.bundle | system ## freeze the program into dist/noder-viewer/ and run its demo
 	$(BIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec
@@ -67,7 +73,7 @@ clean: ## remove what was made, the installed .venv excepted
 	$(BIN)/pip install --quiet -c constraints.txt -e .
 	@touch $@
 
-.venv/.test .venv/.dev .venv/.bundle: .venv/.%: pyproject.toml constraints.txt | $(BIN)/python
+.venv/.test .venv/.dev .venv/.bundle .venv/.bench: .venv/.%: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[$*]'
 	@touch $@ .venv/.run
 

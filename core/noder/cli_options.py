@@ -24,7 +24,7 @@ TimeUnit = Annotated[str | None, typer.Option(help="Unit of the times: years, mo
 Resample = Annotated[bool, typer.Option("--resample", help="Resample scans on other grids onto the first.")]
 NanToZero = Annotated[bool, typer.Option("--nan-to-zero", help="Read NaN and infinite voxels as 0.")]
 Mask = Annotated[Path | None, typer.Option(help="Compare the scans inside this mask.")]
-Method = Annotated[str, typer.Option(help="noder, or a baseline: geodesic, piecewise.")]
+Method = Annotated[str, typer.Option(help="noder, a baseline (geodesic, piecewise), or nephi.")]
 Preset = Annotated[str, typer.Option(help="Settings: fast, balanced; of noder also published, paper.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, as smoothness=0.5.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

@@ -223,7 +223,12 @@ def _deal(volume: Tensor, points: Tensor, sample: Callable[[Tensor, Tensor], Ten
 
 
 def block_mean(volume: Tensor, factors: Triple) -> Tensor:
-    """Means of `volume` (C,I,J,K) over blocks of `factors` voxels; lives on `Grid.coarsen(factors)`."""
+    """Means of `volume` (C,I,J,K) over blocks of `factors` voxels; lives on `Grid.coarsen(factors)`.
+
+    Of single voxels it is `volume` itself.
+    """
+    if max(factors) == 1:
+        return volume
     pads = [(-n) % f for n, f in zip(volume.shape[1:], factors, strict=True)]
     if any(pads):
         # a partial last block is filled with the border voxel, so that its mean stays inside the range of the image

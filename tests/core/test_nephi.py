@@ -10,9 +10,12 @@ from noder.fields import DisplacementField
 from noder.fit import FitConfig, FitResult, fit
 from noder.grid import Grid
 from noder.methods import NephiSettings, Problem
+from noder.methods.mending import composed_maps, mended
 from noder.methods.nephi import NephiCurve, NephiFit
-from noder.methods.nephi_pair import PairFit, composed_maps
+from noder.methods.nephi_losses import Stage
+from noder.methods.nephi_pair import PairFit
 from noder.methods.nephi_points import RandomPoints, correlation
+from noder.methods.siren import Sizes
 from noder.store import load_result, save_result
 
 GRID = box_grid(32, 1.0)
@@ -21,7 +24,6 @@ QUICK = NephiSettings(
     node_spacing=4.0, code_spacing=6.0, global_code=4, local_code=8, frequencies=8, hidden=16,
     coarse_iterations=20, middle_iterations=20, fine_iterations=20, smoothness=0.1,
 )  # fmt: skip
-CPU = torch.device("cpu")
 
 
 def problem(mm: float = MM, grid: Grid = GRID) -> Problem:
@@ -48,7 +50,7 @@ def fitted() -> NephiFit:
 
 
 def test_it_finds_a_known_push_and_its_inverse_without_folds(fitted: NephiFit) -> None:
-    maps = composed_maps(fitted.curve().links[0].stages, GRID, CPU)
+    maps = composed_maps(fitted.curve().links[0].stages, GRID)
     assert maps is not None
     u, back = (DisplacementField(each, GRID) for each in maps)
     assert error(u.u) < 0.25
@@ -60,7 +62,7 @@ def test_it_finds_a_known_push_and_its_inverse_without_folds(fitted: NephiFit) -
 def test_the_refining_stage_makes_it_better(fitted: NephiFit) -> None:
     stages = fitted.curve().links[0].stages
     assert len(stages) == 2
-    coarse, both = (composed_maps(part, GRID, CPU) for part in (stages[:1], stages))
+    coarse, both = (composed_maps(part, GRID) for part in (stages[:1], stages))
     assert coarse is not None
     assert both is not None
     assert error(both[0]) < 0.9 * error(coarse[0])
@@ -71,7 +73,7 @@ def test_what_is_composed_is_what_the_trajectory_shows(fit_of_series: FitResult)
     trajectory, grid = fit_of_series.trajectory, fit_of_series.series.grid
     curve = fit_of_series.model
     assert isinstance(curve, NephiCurve)
-    maps = composed_maps(curve.links[0].stages, grid, CPU)
+    maps = composed_maps(curve.links[0].stages, grid)
     assert maps is not None
     u = trajectory.field(grid, 1.0).u
     assert float(u.abs().max()) > 0.5
@@ -166,7 +168,7 @@ def test_the_published_similarity_finds_the_push_too() -> None:
     run = PairFit(problem(), settings, seed=0)
     for _ in run.run():
         pass
-    maps = composed_maps(run.stages, GRID, CPU)
+    maps = composed_maps(run.stages, GRID)
     assert maps is not None
     assert error(maps[0]) < 0.4
 
@@ -192,3 +194,19 @@ def test_the_points_correlation_is_pearsons_wherever_the_points_lie() -> None:
     assert float(correlation(a, 3 * a - 7 + b)) == pytest.approx(
         float(torch.corrcoef(torch.stack([a, 3 * a + b]))[0, 1])
     )
+
+
+def test_folds_are_mended_where_they_are_and_the_rest_is_kept_to_the_bit() -> None:
+    stage = Stage.fresh(GRID, 3.0, 4.0, Sizes(4, 8, 8, 16), seed=1).snapshot()
+    torch.nn.init.normal_(stage.decoders.forwards.last.weight, std=1.5, generator=torch.Generator().manual_seed(2))
+    mend = mended(stage, GRID, None)
+    before, after = (composed_maps([each], GRID) for each in (stage, mend))
+    assert before is not None
+    assert after is not None
+    assert DisplacementField(before[0], GRID).folds() > 0
+    assert DisplacementField(after[0], GRID).folds() == 0
+    assert mend.damping is not None
+    assert 0 < float(mend.damping.min()) < 1
+    same = (after[0] == before[0]).all(dim=0)
+    assert 0.2 < float(same.float().mean()) < 1
+    assert float((after[0] - before[0]).abs().max()) < 0.6 * float(before[0].abs().max())

@@ -99,7 +99,7 @@ class _Part:
         self.decoder = stage.decoder
         self._link, self._first, self._last = link, first, last
         self._tau_of, self._voxel_mm = tau_of, voxel_mm
-        self._codes = stage.codes
+        self._codes, self._damping = stage.codes, stage.damping
         self._field = NeuralField(stage.decoder, stage.decoders.of(inverse=False))
         self._kept: Kept[tuple[object, ...], Tensor] = Kept(_BOXES_KEPT)
 
@@ -122,7 +122,8 @@ class _Part:
 
     def _evaluated(self, s: float, box: Box) -> Tensor:
         with torch.no_grad():
-            return self._field.coefficients(Codes(s * self._codes.whole, s * self._codes.local), box)
+            u = self._field.coefficients(Codes(s * self._codes.whole, s * self._codes.local), box)
+        return u if self._damping is None else u * self._damping[box]
 
     def _progress(self, t: float) -> float:
         """0 where the link begins and 1 where it ends; the outer links of a chain go on beyond."""
@@ -221,7 +222,7 @@ def _restored(
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
         if not own:
             return
-        codes = Codes(own.pop("codes.whole"), own.pop("codes.local"))
+        codes, damping = Codes(own.pop("codes.whole"), own.pop("codes.local")), own.pop("damping", None)
         decoders = Decoders(sizes_of(settings), 0)
         decoders.load_state_dict(own)
-        yield Stage(NodeDecoder.every(grid, plan.spacing), decoders.requires_grad_(False), codes)
+        yield Stage(NodeDecoder.every(grid, plan.spacing), decoders.requires_grad_(False), codes, damping)

@@ -25,11 +25,15 @@ _CONSISTENCY_PART, _FEWEST_POINTS = 1e-4, 64
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A neural field of both directions."""
+    """A neural field of both directions; `damping` (a,b,c) is what is left of the forward one at each node, None: all.
+
+    (`noder.methods.mending`)
+    """
 
     decoder: NodeDecoder
     decoders: Decoders
     codes: Codes
+    damping: Tensor | None = None
 
     @classmethod
     def fresh(cls, grid: Grid, spacing: float, code_spacing: float, sizes: Sizes, seed: int) -> Stage:
@@ -45,7 +49,13 @@ class Stage:
         """As it is now, detached, on the CPU."""
         decoders = Decoders(self.decoders.sizes, 0)
         decoders.load_state_dict({name: value.detach().cpu() for name, value in self.decoders.state_dict().items()})
-        return Stage(self.decoder, decoders.requires_grad_(False), self.codes.detached())
+        damping = None if self.damping is None else self.damping.cpu()
+        return Stage(self.decoder, decoders.requires_grad_(False), self.codes.detached(), damping)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a file must hold of it, by name."""
+        codes = {"codes.whole": self.codes.whole, "codes.local": self.codes.local}
+        return {**self.decoders.state_dict(), **codes, **({} if self.damping is None else {"damping": self.damping})}
 
 
 class Descent:
@@ -69,9 +79,10 @@ class Descent:
         self._points = max(_FEWEST_POINTS, round(_CONSISTENCY_PART * pair.grid.n_voxels))
         moving, fixed = pair.images
         turned = Problem((fixed, moving), pair.taus, pair.mask, pair.grid)
-        self._levels = [Level(each, decoder, factors, settings, whole=True) for each in (pair, turned)]
-        self.name = self._levels[0].name
-        self._last = torch.tensor(self._levels[0].grid.shape, device=pair.mask.device) - 1
+        level = Level(pair, decoder, factors, settings, whole=True)
+        self._levels = [level, Level(turned, decoder, factors, settings, whole=True, like=level)]
+        self.name = level.name
+        self._last = torch.tensor(level.grid.shape, device=pair.mask.device) - 1
         self._random = [_random_points(each, factors, settings) for each in (pair, turned) if self._by_points]
         self._previous: list[Tensor | None] = [None, None]
         if previous is not None:
@@ -126,7 +137,7 @@ class Descent:
         previous = self._previous[inverse]
         if previous is None:
             return u, None
-        leaf = u.clone().requires_grad_()
+        leaf = u.detach().requires_grad_()
         total = previous + composed(leaf, previous) if inverse else leaf + composed(previous, leaf)
         return total, leaf
 

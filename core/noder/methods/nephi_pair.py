@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from noder.grid import Grid, Triple
+from noder.methods.mending import composed_maps, mended
 from noder.methods.nephi_losses import Descent, Stage
 from noder.methods.nephi_settings import NephiSettings
 from noder.methods.nodes import NodeDecoder
 from noder.methods.optimiser import State, course, moments_of, take_moments, under
 from noder.methods.problem import Iteration, Problem, pyramid
 from noder.methods.siren import Sizes
-from noder.methods.svf import composed
 
 _FINER = 0.8
 """Nodes and codes of the refining stage lie so much nearer to each other."""
@@ -89,10 +88,10 @@ class PairFit:
         end = 0
         for number, plan in enumerate(self.plans):
             begin, end = end, end + plan.total
-            if self.step >= end:
+            if self.step >= end and self.stages[number].damping is not None:
                 continue
             self._begin(number, plan)
-            previous = composed_maps(self.stages[:number], self.pair.grid, self._device)
+            previous = composed_maps(self.stages[:number], self.pair.grid)
             at = begin
             for factors, count in plan.levels:
                 at += count
@@ -101,6 +100,7 @@ class PairFit:
                     descent = Descent(self.pair, self.settings, self.stages[number], decoder, factors, previous)
                     while self.step < at:
                         yield self._descend(descent, plan, begin, len(self.plans) > 1 and number)
+            self.stages[number] = mended(self.stages[number], self.pair.grid, previous)
 
     def state(self) -> State:
         """All that a run needs to go on after the last step, bit for bit."""
@@ -125,6 +125,7 @@ class PairFit:
                 return
             self._begin(number, plan)
             codes = self.stages[number].codes
+            self.stages[number] = replace(self.stages[number], damping=tensors.pop("damping", None))
             with torch.no_grad():
                 codes.whole.copy_(tensors.pop("codes.whole"))
                 codes.local.copy_(tensors.pop("codes.local"))
@@ -170,29 +171,3 @@ def _nodes_at(grid: Grid, plan: StagePlan, factors: Triple) -> NodeDecoder:
 def _cost(grid: Grid, plan: StagePlan, factors: Triple) -> float:
     """A step's cost in voxels: those of the images, and the networks at the nodes."""
     return grid.coarsen(factors).n_voxels + _COST_OF_NODE * n_nodes(grid, plan, factors)
-
-
-Maps = tuple[Tensor, Tensor]
-
-
-def composed_maps(stages: Sequence[Stage], grid: Grid, device: torch.device) -> Maps | None:
-    """phi - id of all stages, and of their inverses, (3,I,J,K) in voxels each; None for no stage."""
-    total: Maps | None = None
-    for stage in stages:
-        u, back = (_dense(stage, inverse, grid, device) for inverse in (False, True))
-        total = (u, back) if total is None else (u + composed(total[0], u), total[1] + composed(back, total[1]))
-    return total
-
-
-def _dense(stage: Stage, inverse: bool, grid: Grid, device: torch.device) -> Tensor:
-    from noder.decoder import apply_separable
-
-    with torch.no_grad():
-        c = stage.fields()[inverse].coefficients(stage.codes)
-        x, y, z = (matrix.to(device) for matrix in stage.decoder.matrices(grid))
-        u = apply_separable((x, y, z), c)
-        return (_to_voxel(grid).to(u) @ u.flatten(1)).reshape(u.shape)
-
-
-def _to_voxel(grid: Grid) -> Tensor:
-    return torch.as_tensor(grid.inverse_affine[:3, :3].copy(), dtype=torch.float32) * min(grid.spacing)

@@ -72,15 +72,22 @@ class Weights(Protocol):
 class Matching:
     """How unlike a warped image is to each of `others` (1,I,J,K), and the gradient of that in the displacement.
 
-    `moving` is sampled at x + u(x) + `origin`, u in voxels; `weight` (I,J,K) is the weight of each window.
+    `moving` is sampled at x + u(x) + `origin`, u in voxels; `weight` (I,J,K) is the weight of each window. `like` is
+    one of the same size that is never asked at the same time: the two then work in the same memory.
     """
 
     def __init__(
-        self, moving: Tensor, others: Sequence[Tensor], ncc: LocalNCC, weight: Tensor, origin: Triple = (0, 0, 0)
+        self,
+        moving: Tensor,
+        others: Sequence[Tensor],
+        ncc: LocalNCC,
+        weight: Tensor,
+        origin: Triple = (0, 0, 0),
+        like: Matching | None = None,
     ) -> None:
         self._moving, self._ncc, self._weight, self._origin = moving, ncc, weight, origin
         self._fixed = [ncc.prepare(image) for image in others]
-        self._room: _Room | None = None
+        self._rooms: dict[Triple, _Room] = {} if like is None else like._rooms
 
     def __call__(self, u: Tensor, scan: int) -> tuple[float, Tensor]:
         """For u (3,I,J,K) and `others[scan - 1]`; the gradient (3,I,J,K) stands until the next call.
@@ -97,7 +104,10 @@ class Matching:
         return float(loss.detach()), gradient
 
     def _compiled(self, u: Tensor, scan: int) -> tuple[float, Tensor]:
-        self._room = room = self._room or _Room.of(cast(Triple, tuple(u.shape[1:])))
+        shape = cast(Triple, tuple(u.shape[1:]))
+        if shape not in self._rooms:
+            self._rooms[shape] = _Room.of(shape)
+        room = self._rooms[shape]
         kernels.warp(self._moving[0].numpy(), u.numpy(), room.value, room.gradient, self._origin)
         loss, _ = self._ncc.correlate(self._fixed[scan - 1], room.value, self._weight, room.maps, room.gradient)
         return loss, torch.from_numpy(room.gradient)
@@ -122,11 +132,19 @@ class Level:
 
     All losses are shares of the mean over the scans, weighted by the settings. `grid` is that of the whole images,
     `inside` the part of it that the windows in the mask reach: nothing else is compared, or computed at full size,
-    unless it is to be the `whole`, for a penalty on folds that holds everywhere.
+    unless it is to be the `whole`, for a penalty on folds that holds everywhere. `like` shares its memory, see
+    `Matching`.
     """
 
     def __init__(
-        self, problem: Problem, decoder: SeparableDecoder, factors: Triple, settings: Weights, *, whole: bool = False
+        self,
+        problem: Problem,
+        decoder: SeparableDecoder,
+        factors: Triple,
+        settings: Weights,
+        *,
+        whole: bool = False,
+        like: Level | None = None,
     ) -> None:
         self.settings = settings
         self.grid = problem.grid.coarsen(factors)
@@ -149,7 +167,10 @@ class Level:
         self._forms = {name: form(matrices, self.grid, problem.voxel_mm).to(device) for name, form in FORMS.items()}
         moving, *others = [block_mean(image, factors) for image in problem.images]
         parts = [other[(slice(None), *self.box)].contiguous() for other in others]
-        self._matching = Matching(moving, parts, LocalNCC(window), weight[self.box].contiguous(), origin)
+        shared = None if like is None else like._matching
+        self._matching: Matching = Matching(
+            moving, parts, LocalNCC(window), weight[self.box].contiguous(), origin, shared
+        )
 
     def displacement(self, c: Tensor) -> Tensor:
         """Coefficients (3,a,b,c) -> displacement (3,I,J,K) on `inside`, in voxels; it stands until the next call."""
