@@ -106,6 +106,8 @@ def test_composing_is_sampling_on_the_moved_voxels_and_so_are_its_gradients(
     assert plain_u.grad is not None
     np.testing.assert_allclose(of_volume, plain_volume.grad, atol=10 * tolerance)
     np.testing.assert_allclose(of_u, plain_u.grad, atol=20 * tolerance)
+    assert np.array_equal(kernels.compose_back(volume, u, g, (True, False))[0], of_volume)
+    assert np.array_equal(kernels.compose_back(volume, u, g, (False, True))[1], of_u)
 
 
 @pytest.mark.parametrize("shape", [(30, 25, 41), (3, 25, 4), (30, 7, 4)])

@@ -44,20 +44,24 @@ def compose(volume: Floats, u: Floats) -> Floats:
     return out
 
 
-def compose_back(volume: Floats, u: Floats, gradient: Floats) -> tuple[Floats, Floats]:
-    """The gradients of sum(gradient * compose(volume, u)) in `volume` and in u.
+def compose_back(
+    volume: Floats, u: Floats, gradient: Floats, wanted: tuple[bool, bool] = (True, True)
+) -> tuple[Floats, Floats]:
+    """The gradients of sum(gradient * compose(volume, u)) in `volume` and in u; empty where not `wanted`.
 
     Dealt in slabs, so thick that what every other one adds to never overlaps: the additions keep one order.
     """
-    of_volume, of_u = np.zeros_like(volume), np.empty_like(u)
-    flat, g, out = u.reshape(3, -1), gradient.reshape(len(gradient), -1), of_u.reshape(3, -1)
+    nothing = np.empty((0, 0, 0, 0), volume.dtype)
+    of_volume, of_u = np.zeros_like(volume) if wanted[0] else nothing, np.empty_like(u) if wanted[1] else nothing
+    flat, g = u.reshape(3, -1), gradient.reshape(len(gradient), -1)
+    out = of_u.reshape(3, -1) if wanted[1] else nothing[0:0].reshape(0, 0)
     planes, reach = u.shape[1], np.abs(u[0]).max()
     thick = 2 * (int(reach) + 2 if reach < planes else planes)  # one slab for what is no number
     slabs = -(-planes // thick)
     for parity in (0, 1):
         deal(
             (slabs - parity + 1) // 2,
-            lambda a, b, parity=parity: _compose_back(volume, flat, g, of_volume, out, thick, parity, a, b),  # type: ignore[misc]
+            lambda a, b, parity=parity: _compose_back(volume, flat, g, of_volume, out, wanted, thick, parity, a, b),  # type: ignore[misc]
         )
     return of_volume, of_u
 
@@ -166,7 +170,7 @@ def _compose(volume, u, out, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _compose_back(volume, u, gradient, of_volume, of_u, thick, parity, start, stop):  # type: ignore[no-untyped-def]
+def _compose_back(volume, u, gradient, of_volume, of_u, wanted, thick, parity, start, stop):  # type: ignore[no-untyped-def]
     channels, ni, nj, nk = volume.shape
     for slab in range(start, stop):
         first = (2 * slab + parity) * thick
@@ -178,13 +182,16 @@ def _compose_back(volume, u, gradient, of_volume, of_u, thick, parity, start, st
                     i0, j0, k0, i1, j1, k1, a, b, c = _last_cell_at(volume, x, y, z)
                     dx = dy = dz = np.float32(0)
                     for m in range(channels):
-                        slopes = _slopes(volume[m], i0, j0, k0, i1, j1, k1, a, b, c)
-                        dx += gradient[m, n] * slopes[0]
-                        dy += gradient[m, n] * slopes[1]
-                        dz += gradient[m, n] * slopes[2]
-                        _add(of_volume[m], gradient[m, n], i0, j0, k0, i1, j1, k1, a, b, c)
-                    x_in, y_in, z_in = _within(volume, x, y, z)
-                    of_u[0, n], of_u[1, n], of_u[2, n] = dx if x_in else 0, dy if y_in else 0, dz if z_in else 0
+                        if wanted[1]:
+                            slopes = _slopes(volume[m], i0, j0, k0, i1, j1, k1, a, b, c)
+                            dx += gradient[m, n] * slopes[0]
+                            dy += gradient[m, n] * slopes[1]
+                            dz += gradient[m, n] * slopes[2]
+                        if wanted[0]:
+                            _add(of_volume[m], gradient[m, n], i0, j0, k0, i1, j1, k1, a, b, c)
+                    if wanted[1]:
+                        x_in, y_in, z_in = _within(volume, x, y, z)
+                        of_u[0, n], of_u[1, n], of_u[2, n] = dx if x_in else 0, dy if y_in else 0, dz if z_in else 0
                     n += 1
 
 

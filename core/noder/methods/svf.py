@@ -69,10 +69,11 @@ class _Composed(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         volume, u = (tensor.numpy() for tensor in ctx.saved_tensors)
-        of_volume, of_u = kernels.compose_back(volume, u, gradient.contiguous().numpy())
-        return torch.from_numpy(of_volume), torch.from_numpy(of_u)
+        wanted = ctx.needs_input_grad
+        found = kernels.compose_back(volume, u, gradient.contiguous().numpy(), wanted)
+        return tuple(torch.from_numpy(each) if want else None for each, want in zip(found, wanted, strict=True))
 
 
 @lru_cache(maxsize=2)  # the grid of the images and the one that carries the exponential
