@@ -61,7 +61,7 @@ COSTS: dict[str, Cost] = {
     "flow": Cost(0.95, 30, 35, 500_000, 60, 45, 420, 3200),
     "pairs": Cost(0.95, 2, 1, 50_000, 80, 12, 100, 100),
     "published": Cost(3.3, 0, 65, 200_000, 170, 12, 0, 3200),
-    "nephi": Cost(4.0, 0, 0.006, 400_000, 330, 0, 0, 6000),
+    "nephi": Cost(6.0, 0, 0.0075, 400_000, 260, 0, 0, 2000),
 }
 AROUND = 4.4
 """Looks a voxel and seen scan before the first step and after the last: mask, levels, gains."""

@@ -92,9 +92,10 @@ class PairFit:
                 continue
             self._begin(number, plan)
             previous = composed_maps(self.stages[:number], self.pair.grid)
-            at = begin
+            at, descent = begin, None
             for factors, count in plan.levels:
                 at += count
+                descent = None  # its memory, before the next one takes more
                 if self.step < at:
                     decoder = _nodes_at(self.pair.grid, plan, factors)
                     descent = Descent(self.pair, self.settings, self.stages[number], decoder, factors, previous)

@@ -80,9 +80,7 @@ class NeuralField:
         """f at the nodes in `box` (3,a,b,c), in voxels of the finest axis along RAS."""
         box = box or _all(self.decoder.nodes)
         local = apply_separable(self._interpolation(codes, box), codes.local)
-        whole = codes.whole[:, None, None, None].expand(-1, *local.shape[1:])
-        z = torch.cat([whole, local]).flatten(1).T
-        moved = self.network(self._features(box, z), z)
+        moved = self.network(self._features(box, local), codes.whole, local.flatten(1).T)
         turned: Tensor = self._turn.to(moved) @ moved.T
         return turned.reshape(3, *local.shape[1:])
 
@@ -90,8 +88,7 @@ class NeuralField:
         """x + f(x, z(x)) at points (N,3) in [-1,1], there; differentiable twice."""
         sizes = torch.tensor(codes.local.shape[1:], dtype=x.dtype, device=x.device)
         local = trilinear(codes.local, (x + 1) / 2 * (sizes - 1))
-        z = torch.cat([codes.whole.expand(len(x), -1), local], dim=-1)
-        moved: Tensor = _UNIT * self.network(self.network.features(x), z)
+        moved: Tensor = _UNIT * self.network(self.network.features(x), codes.whole, local)
         return x + moved
 
     def _features(self, box: Box, like: Tensor) -> Tensor:

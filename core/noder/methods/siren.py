@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 HIDDEN_FREQUENCY = 30.0
@@ -32,7 +33,7 @@ class Sizes:
 
 
 class ModulatedSiren(nn.Module):
-    """f of Fourier features (N, 2 frequencies) and codes (N, global + local) -> (N,3)."""
+    """f of Fourier features (N, 2 frequencies), the whole code (G,) and local ones (N,L) -> (N,3)."""
 
     frequencies: Tensor
 
@@ -52,16 +53,26 @@ class ModulatedSiren(nn.Module):
         angles = 2 * math.pi * (x @ self.frequencies)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
-    def forward(self, features: Tensor, codes: Tensor) -> Tensor:
-        """f."""
-        base = torch.cat([codes, features], dim=-1)
-        hidden, gate = features, base
+    def forward(self, features: Tensor, whole: Tensor, local: Tensor) -> Tensor:
+        """f; the inputs of a layer are multiplied one by one, since side by side they would take twice the memory."""
+        hidden, gate = features, None
         for k, (synthesis, modulation) in enumerate(zip(self.synthesis, self.modulation, strict=True)):
-            gate = torch.sin(modulation(gate if k == 0 else torch.cat([gate, base], dim=-1)))
+            gate = torch.sin(self._modulated(modulation, gate, whole, local, features))
             frequency = HIDDEN_FREQUENCY if k else 1.0
             hidden = torch.sin(frequency * synthesis(hidden)) * gate
         moved: Tensor = self.last(hidden)
         return moved
+
+    def _modulated(
+        self, layer: nn.Module, gate: Tensor | None, whole: Tensor, local: Tensor, features: Tensor
+    ) -> Tensor:
+        """The layer of [gate, whole, local, features]; the whole code is one for all points."""
+        assert isinstance(layer, nn.Linear)
+        widths = [0 if gate is None else gate.shape[-1], len(whole), local.shape[-1], features.shape[-1]]
+        of_gate, of_whole, of_local, of_features = layer.weight.split(widths, dim=1)
+        total = F.linear(features, of_features, layer.bias + of_whole @ whole)
+        total = torch.addmm(total, local, of_local.T)
+        return total if gate is None else torch.addmm(total, gate, of_gate.T)
 
     def _start(self) -> None:
         for k, layer in enumerate(self.synthesis):
