@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from noder.decoder import SeparableDecoder, apply_separable, as_tensor
@@ -19,6 +20,8 @@ Box = tuple[slice, slice, slice]
 _INVERSE_TOLERANCE = 1e-3
 """Voxels within which an inverse is solved for."""
 _FULL_KEPT = 4
+_STRIDE = 2
+"""For the screen displacements are decoded at every second voxel, as the carriers of flows are."""
 
 
 class Displacement(Protocol):
@@ -54,8 +57,10 @@ class Composition(ScreenMap):
         return index
 
     def near(self, index: Tensor, t: float) -> Tensor:
-        """The same: only the box around the points is evaluated."""
-        return self.forward(index, t)
+        """The same, linear between every second voxel."""
+        for k in reversed(self._moving(t)):
+            index = index + self._sampled(k, index, t, _STRIDE)
+        return index
 
     def backward(self, index: Tensor, t: float) -> Tensor:
         """phi_t^-1 of indices (...,3): each displacement is solved for, from the outermost in."""
@@ -67,28 +72,31 @@ class Composition(ScreenMap):
     def _moving(self, t: float) -> list[int]:
         return [k for k, part in enumerate(self.parts) if not part.is_still(t)]
 
-    def _sampled(self, k: int, index: Tensor, t: float) -> Tensor:
-        """Displacement k in voxels at indices (...,3), decoded in the box around them."""
+    def _sampled(self, k: int, index: Tensor, t: float, stride: int = 1) -> Tensor:
+        """Displacement k in voxels at indices (...,3), decoded in the box around them, every `stride` voxels."""
         flat = index.reshape(-1, 3)
         lasts = [n - 1 for n in self.grid.shape]
         low = [min(max(int(v), 0), last) for v, last in zip(flat.amin(0).floor().tolist(), lasts, strict=True)]
         high = [min(max(int(v), 0), last) for v, last in zip(flat.amax(0).ceil().tolist(), lasts, strict=True)]
-        if all(a <= 0 and b >= last for a, b, last in zip(low, high, lasts, strict=True)):
+        if stride == 1 and all(a <= 0 and b >= last for a, b, last in zip(low, high, lasts, strict=True)):
             return sample_displacement(self._whole(k, t).to(index.dtype), index)
-        u = self._decoded(k, t, low, high).to(index.dtype)
-        return sample_displacement(u, index - torch.tensor(low, dtype=index.dtype))
+        places = [np.linspace(a, b, -(-(b - a) // stride) + 1) for a, b in zip(low, high, strict=True)]
+        u = self._decoded(k, t, places).to(index.dtype)
+        first = torch.tensor([float(at[0]) for at in places], dtype=index.dtype)
+        step = torch.tensor([float(at[1] - at[0]) if len(at) > 1 else 1.0 for at in places], dtype=index.dtype)
+        return sample_displacement(u, (index - first) / step)
 
     def _whole(self, k: int, t: float) -> Tensor:
-        return self._full.get((k, t), lambda: self._decoded(k, t, [0, 0, 0], [n - 1 for n in self.grid.shape]))
+        return self._full.get((k, t), lambda: self._decoded(k, t, [np.arange(n, dtype=float) for n in self.grid.shape]))
 
-    def _decoded(self, k: int, t: float, low: Sequence[int], high: Sequence[int]) -> Tensor:
-        """Displacement k (3,i,j,k) of the voxels from `low` to `high`, in voxels."""
+    def _decoded(self, k: int, t: float, places: Sequence[NDArray[np.float64]]) -> Tensor:
+        """Displacement k (3,i,j,k) at the voxel coordinates `places` along the axes, in voxels."""
         part = self.parts[k]
-        x, y, z = (part.reach(axis, a, b) for axis, (a, b) in enumerate(zip(low, high, strict=True)))
+        x, y, z = (part.reach(axis, at[0], at[-1]) for axis, at in enumerate(places))
         c = part.at(t, (x, y, z))
         rows = [
-            as_tensor(part.decoder.at_voxels(axis, np.arange(a, b + 1))[:, nodes])
-            for axis, (a, b, nodes) in enumerate(zip(low, high, (x, y, z), strict=True))
+            as_tensor(part.decoder.rows(axis, at)[:, nodes])
+            for axis, (at, nodes) in enumerate(zip(places, (x, y, z), strict=True))
         ]
         u = apply_separable((rows[0], rows[1], rows[2]), c)
         return (self._to_voxel @ u.flatten(1)).reshape(u.shape)

@@ -31,3 +31,8 @@ class Kept(Generic[K, V]):
             while len(self._values) > self._most:
                 self._values.popitem(last=False)
         return value
+
+    def __contains__(self, key: K) -> bool:
+        """Whether a result is at hand."""
+        with self._lock:
+            return key in self._values

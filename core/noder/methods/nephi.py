@@ -13,6 +13,7 @@ deformation plays as u_s(x) = f(x, s z) - (1 - s) f(x, 0), the identity at s = 0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,9 @@ from noder.methods.problem import Iteration, Problem
 from noder.methods.siren import Decoders
 
 _BOXES_KEPT = 8
+_WHOLES_KEPT = 3
+_LOOKS_AROUND = 6
+"""Slices at one time after which the networks are evaluated everywhere: the next ones then cost nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +103,13 @@ class _Part:
         self.decoder = stage.decoder
         self._link, self._first, self._last = link, first, last
         self._tau_of, self._voxel_mm = tau_of, voxel_mm
+        x, y, z = (slice(0, n) for n in stage.decoder.nodes)
+        self._all: Box = (x, y, z)
         self._codes, self._damping = stage.codes, stage.damping
         self._field = NeuralField(stage.decoder, stage.decoders.of(inverse=False))
         self._kept: Kept[tuple[object, ...], Tensor] = Kept(_BOXES_KEPT)
+        self._wholes: Kept[float, Tensor] = Kept(_WHOLES_KEPT)
+        self._asked: tuple[float, int] = (math.nan, 0)
 
     def is_still(self, t: float) -> bool:
         """Before its link begins."""
@@ -114,11 +122,21 @@ class _Part:
     def at(self, t: float, box: Box) -> Tensor:
         """u_s = f(x, s z) - (1 - s) f(x, 0) at the nodes in `box` (3,a,b,c), in mm."""
         s = self._progress(t)
-        key = tuple((part.start, part.stop) for part in box)
-        u = self._kept.get((s, key), lambda: self._evaluated(s, box))
+        u = self._values(s, box)
         if s != 1:
-            u = u - (1 - s) * self._kept.get((0.0, key), lambda: self._evaluated(0.0, box))
+            u = u - (1 - s) * self._whole(0.0)[(slice(None), *box)]
         return u * self._voxel_mm
+
+    def _values(self, s: float, box: Box) -> Tensor:
+        """f(x, s z) in the box; who looks around at one time is soon given all of it."""
+        self._asked = (s, self._asked[1] + 1 if self._asked[0] == s else 1)
+        if box == self._all or self._asked[1] > _LOOKS_AROUND or s in self._wholes:
+            return self._whole(s)[(slice(None), *box)]
+        key = (s, *((part.start, part.stop) for part in box))
+        return self._kept.get(key, lambda: self._evaluated(s, box))
+
+    def _whole(self, s: float) -> Tensor:
+        return self._wholes.get(s, lambda: self._evaluated(s, self._all))
 
     def _evaluated(self, s: float, box: Box) -> Tensor:
         with torch.no_grad():
