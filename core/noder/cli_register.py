@@ -77,7 +77,11 @@ def register(
     if as_json:
         typer.echo(paths[-1].read_text(encoding="utf-8").rstrip())
     else:
-        typer.echo(_table(found) + "".join(f"\nnote: {note}" for note in pair.notes) + f"\nwritten to {out}")
+        notes = [f"note: {note}" for note in pair.notes]
+        if registration.fit.stopped:
+            last = registration.fit.history[-1]
+            notes.append(f"stopped after {last.step} of {last.total} steps: this is the map of that moment")
+        typer.echo("\n".join([_table(found), *notes, f"written to {out}"]))
     if cancelled:
         raise typer.Exit(CANCELLED)
 

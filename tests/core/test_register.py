@@ -212,6 +212,17 @@ def test_a_constant_image_and_nan_are_told(folder: Path, tmp_path: Path) -> None
     assert "holds no field.nii.gz" in done.stderr
 
 
+def test_time_that_is_up_is_told_with_how_far_it_got(folder: Path, tmp_path: Path) -> None:
+    done = noder(
+        "register", folder / "fixed.nii.gz", folder / "moving.nii.gz", "-o", tmp_path / "out", "--initial",
+        folder / "initial.tfm", "--max-seconds", "0.001", "--quiet", *QUICK,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "stopped after 1 of 100 steps" in done.stdout
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["stopped"]
+    assert (tmp_path / "out" / "warped.nii.gz").is_file()
+
+
 def test_it_stops_when_told_with_the_map_so_far(folder: Path) -> None:
     pair = open_pair(Image.open(folder / "fixed.nii.gz"), Image.open(folder / "moving.nii.gz"), folder / "initial.tfm")
     steps = register_steps(pair, NephiSettings(hidden=16, frequencies=8))
