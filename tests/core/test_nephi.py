@@ -210,3 +210,20 @@ def test_folds_are_mended_where_they_are_and_the_rest_is_kept_to_the_bit() -> No
     same = (after[0] == before[0]).all(dim=0)
     assert 0.2 < float(same.float().mean()) < 1
     assert float((after[0] - before[0]).abs().max()) < 0.6 * float(before[0].abs().max())
+
+
+def test_one_thread_and_two_give_one_map() -> None:
+    short = NephiSettings(coarse_iterations=2, middle_iterations=2, fine_iterations=2)
+    pair = problem(grid=box_grid(48, 1.0))
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            run = PairFit(pair, short, seed=3)
+            for _ in run.run():
+                pass
+            found.append(run.state())
+    finally:
+        torch.set_num_threads(before)
+    one, two = found
+    assert all(torch.equal(torch.as_tensor(one[name]), torch.as_tensor(two[name])) for name in one)
