@@ -109,17 +109,17 @@ def greedy(case: Case, metric: str, smoothing: str, iterations: str) -> None:
     before = after = ""
     if case.initial:
         matrix.write_text(_ras_matrix(case.initial))
-        before, after = f"-it {matrix}", str(matrix)
-    mask = f"-gm {case.mask}" if case.mask else ""
+        before, after = f'-it "{matrix}"', f'"{matrix}"'
+    mask = f'-gm "{case.mask}"' if case.mask else ""
     # without "-wp 0" a warp is rounded to tenths of a voxel, which folds it where it was smooth
     common = f"-d 3 -V 0 -threads {case.threads} -wp 0"
     program = Greedy3D()
     with case.clock():
         program.execute(
-            f"{common} -seed 1 -i {case.fixed} {case.moving} -m {metric} -s {smoothing} -n {iterations} "
-            f"{mask} {before} -o {warp}"
+            f'{common} -seed 1 -i "{case.fixed}" "{case.moving}" -m {metric} -s {smoothing} -n {iterations} '
+            f'{mask} {before} -o "{warp}"'
         )
-    program.execute(f"{common} -rf {case.fixed} -r {warp} {after} -rc {case.out}")
+    program.execute(f'{common} -rf "{case.fixed}" -r "{warp}" {after} -rc "{case.out}"')
 
 
 def ants(case: Case, **metric: Any) -> None:
