@@ -198,7 +198,7 @@ def test_the_points_correlation_is_pearsons_wherever_the_points_lie() -> None:
 
 def test_folds_are_mended_where_they_are_and_the_rest_is_kept_to_the_bit() -> None:
     stage = Stage.fresh(GRID, 3.0, 4.0, Sizes(4, 8, 8, 16), seed=1).snapshot()
-    torch.nn.init.normal_(stage.decoders.forwards.last.weight, std=1.5, generator=torch.Generator().manual_seed(2))
+    torch.nn.init.normal_(stage.decoders.forwards.last.weight, std=1.35, generator=torch.Generator().manual_seed(2))
     mend = mended(stage, GRID, None)
     before, after = (composed_maps([each], GRID) for each in (stage, mend))
     assert before is not None

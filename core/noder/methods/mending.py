@@ -15,10 +15,10 @@ from noder.methods.svf import composed
 from noder.regularity import Folding
 from noder.separable import Separable
 
-_LEAST = 0.01
+_LEAST = 0.03
 """Determinants under this are mended: what a file holds in a few digits must not fold either."""
 
-_ROUNDS = 40
+_ROUNDS = 60
 _READ = 0.2
 """A node belongs to a fold where it weighs more than this in it."""
 

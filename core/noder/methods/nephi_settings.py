@@ -76,5 +76,5 @@ class NephiSettings:
         default=40, metadata={"label": "Iterations at 1/2", "unit": "", "range": (0, 5000),
                               "help": "Of each stage, on images reduced twice"})  # fmt: skip
     fine_iterations: int = field(
-        default=30, metadata={"label": "Iterations at full size", "unit": "", "range": (0, 5000),
+        default=40, metadata={"label": "Iterations at full size", "unit": "", "range": (0, 5000),
                               "help": "Of the last stage, on the images as they are"})  # fmt: skip
