@@ -19,7 +19,6 @@ from noder.provenance import Provenance
 
 SETTINGS = NephiSettings()
 _SNAPSHOT_EVERY_S = 0.5
-_SCALED = ("node_spacing", "code_spacing", "window")
 
 
 @dataclass(frozen=True)
@@ -28,23 +27,6 @@ class Registration:
 
     pair: Pair
     fit: FitResult
-
-
-def register_pair(
-    pair: Pair,
-    settings: NephiSettings = SETTINGS,
-    seed: int = 0,
-    device: str = "auto",
-    max_seconds: float | None = None,
-) -> Registration:
-    """Drain `register_steps`."""
-    steps = register_steps(pair, settings, seed, device, max_seconds)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Registration = end.value
-            return result
 
 
 def register_steps(

@@ -227,3 +227,20 @@ def test_one_thread_and_two_give_one_map() -> None:
         torch.set_num_threads(before)
     one, two = found
     assert all(torch.equal(torch.as_tensor(one[name]), torch.as_tensor(two[name])) for name in one)
+
+
+def test_what_was_mended_stays_so_in_a_file_and_in_a_checkpoint() -> None:
+    """With a damping unlike 1: without it a saved map would fold again."""
+    short = replace(QUICK, coarse_iterations=2, middle_iterations=2, fine_iterations=2)
+    run = NephiFit(problem(grid=box_grid(16, 1.0)), short, seed=0)
+    for _ in run.run():
+        pass
+    link = run.curve().links[0]
+    damped = [replace(stage, damping=torch.full(stage.decoder.nodes, 0.5)) for stage in link.stages]
+    curve = NephiCurve([replace(link, stages=tuple(damped))])
+    _, again = NephiFit.restore(box_grid(16, 1.0), short, curve.tensors(), curve.facts())
+    run._pair.stages = damped
+    pair = PairFit(run.problem, short, seed=0)
+    pair.load_state(run._pair.state())
+    for stages in (again.links[0].stages, pair.stages):
+        assert [float(stage.damping.max()) for stage in stages if stage.damping is not None] == [0.5, 0.5]

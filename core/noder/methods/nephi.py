@@ -72,16 +72,11 @@ class NephiCurve:
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Networks and codes."""
+        """What the stages hold, by link, stage and name."""
         found = {}
         for k, link in enumerate(self.links):
             for n, stage in enumerate(link.stages):
-                own = {
-                    **stage.decoders.state_dict(),
-                    "codes.whole": stage.codes.whole,
-                    "codes.local": stage.codes.local,
-                }
-                found.update({f"{k}.{n}.{name}": value for name, value in own.items()})
+                found.update({f"{k}.{n}.{name}": value for name, value in stage.tensors().items()})
         return found
 
     def facts(self) -> dict[str, Any]:

@@ -107,12 +107,7 @@ class PairFit:
         """All that a run needs to go on after the last step, bit for bit."""
         state: State = {"step": self.step}
         for k, stage in enumerate(self.stages):
-            tensors = {
-                **stage.decoders.state_dict(),
-                "codes.whole": stage.codes.whole,
-                "codes.local": stage.codes.local,
-            }
-            state.update({f"stage{k}.{name}": value.detach().clone() for name, value in tensors.items()})
+            state.update({f"stage{k}.{name}": value.detach().clone() for name, value in stage.tensors().items()})
         if self._optimiser is not None:
             state.update(moments_of(self._optimiser, "adam"))
         return state
