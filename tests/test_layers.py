@@ -65,6 +65,9 @@ ORDER = [
     "deformations",
     "linear_autoencoder",
     "pretrain",
+    "synthetic",
+    "pretrain_nephi",
+    "training_page",
     "landmarks",
     "pair",
     "register",
@@ -74,6 +77,7 @@ ORDER = [
     "cli_options",
     "cli_progress",
     "cli_pretrain",
+    "cli_pretrain_nephi",
     "cli_register",
     "cli",
 ]

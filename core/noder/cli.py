@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_pretrain, cli_register
+from noder import __version__, cli_pretrain, cli_pretrain_nephi, cli_register
 from noder.cli_options import (
     AsJson,
     Device,
@@ -53,6 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+cli_pretrain.app.command()(cli_pretrain_nephi.nephi)
 app.add_typer(cli_pretrain.app)
 app.command()(cli_register.register)
 app.command()(cli_register.warp)

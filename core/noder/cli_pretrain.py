@@ -62,7 +62,7 @@ def autoencoder(
     result, lines = _drain(pretrain(images, config, licence), quiet or follows)
     if not result.leads:
         return
-    run = {"command": _command(), "device": result.device, "seconds": round(result.seconds, 1)}
+    run = {"command": command_line(), "device": result.device, "seconds": round(result.seconds, 1)}
     write_weights(out, result.autoencoder, result.card)
     write_text(out.with_suffix(".log"), "\n".join(lines) + "\n")
     card: dict[str, Any] = {"weights": out.name, **result.card, "run": run}
@@ -103,6 +103,6 @@ def _table(card: dict[str, Any]) -> str:
     return "\n".join(["Held-out fields: mean error in the mask, in voxels", head, *rows])
 
 
-def _command() -> str:
+def command_line() -> str:
     """The line that was given, with the names of files alone: where they lay says nothing to others."""
     return shlex.join(["noder", *(Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])])

@@ -30,6 +30,8 @@ def register(
     landmarks: Annotated[Path | None, typer.Option(help="CSV: fixed x,y,z and moving x,y,z in mm.")] = None,
     landmarks_space: Annotated[str, typer.Option(help="LPS (ITK) or RAS (NIfTI, Slicer's view).")] = "LPS",
     initial: Annotated[str, typer.Option(help="none, centre, rigid, affine, or an ITK transform file.")] = "none",
+    mode: Annotated[str | None, typer.Option(help="optimise, encoder+io, or encoder.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Networks of the encoder: shipped, or a file.")] = None,
     preset: Annotated[str, typer.Option(help="Settings: fast, balanced or published.")] = "balanced",
     set_: Set = None,
     max_seconds: Annotated[float | None, typer.Option(help="Stop then, with the map so far.")] = None,
@@ -45,7 +47,8 @@ def register(
     """Register a pair with NePhi: writes the warped image, the field, its inverse, and result.json.
 
     field.nii.gz pulls the moving image onto the fixed one, inverse.nii.gz the other way, both with the initial
-    transform; ITK, ANTs and Slicer read them.
+    transform; ITK, ANTs and Slicer read them. Modes: optimise trains networks and codes on this pair alone; encoder
+    takes one look with networks that were trained before; encoder+io goes on from there and optimises the codes.
     """
     from noder.atomic import staging_folder
     from noder.image import Image
@@ -55,7 +58,7 @@ def register(
     from noder.pair_scores import Truth, scores
     from noder.register import register_steps
 
-    settings = _settings(preset, set_ or [])
+    settings = _settings(preset, set_ or [], {"mode": mode, "weights": weights})
     conventions = check_conventions([name.strip() for name in fields.split(",") if name.strip()])
     if max_seconds is not None and not max_seconds > 0:
         raise UsageError(f"--max-seconds {max_seconds:g} leaves no time: give a number above 0.")
@@ -100,13 +103,15 @@ def warp(
     typer.echo(f"written to {write_warped(out, frame, values, labels=labels)}")
 
 
-def _settings(preset: str, assignments: list[str]) -> NephiSettings:
-    from typing import cast
+def _settings(preset: str, assignments: list[str], options: dict[str, str | None]) -> NephiSettings:
+    from dataclasses import replace
 
-    from noder.fit_config import preset_settings
+    from noder.fit_config import check_settings, preset_settings
 
-    given = settings_of("nephi", preset, assignments)
-    return cast("NephiSettings", given or preset_settings("nephi", preset))
+    settings = settings_of("nephi", preset, assignments) or preset_settings("nephi", preset)
+    given: NephiSettings = replace(settings, **{name: value for name, value in options.items() if value is not None})
+    check_settings(given)
+    return given
 
 
 def _table(found: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ class FitConfig:
     def resolved(self) -> FitConfig:
         """The same with the preset's settings written out. Raises UsageError for unknown names."""
         settings = self.settings or preset_settings(self.method, self.preset)
-        _check_settings(settings)
+        check_settings(settings)
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"The seed {self.seed} cannot be used: give a whole number from 0 to {2**63 - 1}.")
         return replace(
@@ -88,13 +88,15 @@ def preset_settings(method: str, preset: str) -> Settings:
     return PRESETS[method][preset]
 
 
-def _check_settings(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
+    """Raise UsageError for values that cannot be meant."""
     for setting in fields(settings):
         value, allowed = getattr(settings, setting.name), setting.metadata["range"]
         if isinstance(value, str):
             is_file = setting.metadata.get("or_file") and Path(value).is_file()
             if value not in allowed and not is_file:
-                raise UsageError(f"{setting.name} = {value} is not known: choose from {', '.join(allowed)}.")
+                or_file = ", or give a file" if setting.metadata.get("or_file") else ""
+                raise UsageError(f"{setting.name} = {value} is not known: choose from {', '.join(allowed)}{or_file}.")
         elif not allowed[0] <= value <= allowed[1]:
             low, high = allowed
             raise UsageError(f"{setting.name} = {value:g} cannot be used: choose a value from {low:g} to {high:g}.")

@@ -72,5 +72,16 @@ def cubic_matrix(m: int, n: int) -> Tensor:
     return as_tensor(matrix[:, 1:-1])
 
 
+def tent_matrix(n: int, m: int) -> Tensor:
+    """(m,n): from n voxels to m places spread evenly from the first to the last, a tent as wide as they are apart.
+
+    Linear interpolation where there are more places than voxels, and an average where there are fewer.
+    """
+    apart = max(1.0, (n - 1) / max(m - 1, 1))
+    distance = np.abs(np.linspace(0, n - 1, m)[:, None] - np.arange(n)[None])
+    weight = np.maximum(0.0, 1 - distance / apart)
+    return as_tensor(weight / weight.sum(axis=1, keepdims=True))
+
+
 def _compiled(field: Tensor) -> bool:
     return kernels.usable(field) and field.dtype == torch.float32

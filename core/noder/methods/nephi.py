@@ -27,13 +27,12 @@ from noder.grid import Grid
 from noder.kept import Kept
 from noder.methods.curve import Kind
 from noder.methods.nephi_losses import Stage
-from noder.methods.nephi_pair import PairFit, plan_of, sizes_of
+from noder.methods.nephi_pair import PairFit, plan_of
 from noder.methods.nephi_settings import NephiSettings
 from noder.methods.neural_field import Codes, NeuralField
 from noder.methods.nodes import NodeDecoder
 from noder.methods.optimiser import State
 from noder.methods.problem import Iteration, Problem
-from noder.methods.siren import Decoders
 
 _BOXES_KEPT = 8
 _WHOLES_KEPT = 3
@@ -235,7 +234,4 @@ def _restored(
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
         if not own:
             return
-        codes, damping = Codes(own.pop("codes.whole"), own.pop("codes.local")), own.pop("damping", None)
-        decoders = Decoders(sizes_of(settings), 0)
-        decoders.load_state_dict(own)
-        yield Stage(NodeDecoder.every(grid, plan.spacing), decoders.requires_grad_(False), codes, damping)
+        yield Stage.restored(NodeDecoder.every(grid, plan.spacing), own)

@@ -19,6 +19,7 @@ from noder.methods.svf import composed
 Maps = tuple[Tensor, Tensor]
 """phi - id and its inverse - id, (3,I,J,K) in voxels each."""
 
+_BESIDE = ("codes.whole", "codes.local", "damping")
 _CONSISTENCY_PART, _FEWEST_POINTS = 1e-4, 64
 """Part of the voxels at which inverse consistency is asked for in a step, as published, and how many at least."""
 
@@ -41,16 +42,22 @@ class Stage:
         codes = Codes.fresh(sizes, code_shape(grid, code_spacing), seed)
         return cls(NodeDecoder.every(grid, spacing), Decoders(sizes, seed), codes)
 
+    @classmethod
+    def restored(cls, decoder: NodeDecoder, tensors: dict[str, Tensor]) -> Stage:
+        """What `tensors` gave, frozen. Raises RuntimeError or KeyError where they do not belong together."""
+        decoders = Decoders(Sizes.of_tensors(tensors), 0)
+        own = {name: value for name, value in tensors.items() if name not in _BESIDE}
+        decoders.load_state_dict(own)
+        codes = Codes(tensors["codes.whole"], tensors["codes.local"])
+        return cls(decoder, decoders.requires_grad_(False), codes, tensors.get("damping"))
+
     def fields(self) -> tuple[NeuralField, NeuralField]:
         """The forward and the inverse field."""
         return fields_of(self.decoder, self.decoders)
 
     def snapshot(self) -> Stage:
         """As it is now, detached, on the CPU."""
-        decoders = Decoders(self.decoders.sizes, 0)
-        decoders.load_state_dict({name: value.detach().cpu() for name, value in self.decoders.state_dict().items()})
-        damping = None if self.damping is None else self.damping.cpu()
-        return Stage(self.decoder, decoders.requires_grad_(False), self.codes.detached(), damping)
+        return Stage.restored(self.decoder, {name: v.detach().cpu().clone() for name, v in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a file must hold of it, by name."""
@@ -90,7 +97,7 @@ class Descent:
             self._previous = [(block_mean(u, factors) / scale).contiguous() for u in previous]
 
     def backward(self, chance: torch.Generator) -> dict[str, float]:
-        """Weighted losses by name; their gradient is added to the parameters'."""
+        """Weighted losses by name; their gradient is added to that of whatever parameters are not frozen."""
         direction = self._at_points if self._by_points else self._on_voxels
         losses = added(direction(inverse, chance) for inverse in (False, True))
         return {**losses, **self._held_together(chance)}

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
 from noder.grid import Grid, Triple
+from noder.methods.hybrid_encoder import CUBE
 from noder.methods.mending import composed_maps, mended
-from noder.methods.nephi_losses import Descent, Stage
+from noder.methods.nephi_losses import Descent, Maps, Stage
 from noder.methods.nephi_settings import NephiSettings
+from noder.methods.nephi_weights import Networks, read_networks
+from noder.methods.neural_field import code_shape
 from noder.methods.nodes import NodeDecoder
 from noder.methods.optimiser import State, course, moments_of, take_moments, under
 from noder.methods.problem import Iteration, Problem, pyramid
 from noder.methods.siren import Sizes
+from noder.methods.svf import composed
+
+EDGES = (CUBE, 97)
+"""The cube on which the encoder sees the pair, in the coarse stage and in the one that refines it."""
 
 _FINER = 0.8
 """Nodes and codes of the refining stage lie so much nearer to each other."""
@@ -40,19 +49,27 @@ class StagePlan:
 
 
 def plan_of(grid: Grid, settings: NephiSettings) -> list[StagePlan]:
-    """The stages: one through all sizes, or a coarse one and one that refines it."""
+    """The stages: one through all sizes, or a coarse one and one that refines it; an encoder looks once in each."""
     coarse, middle, fine = pyramid(grid, (1, 1, 1))
-    counts = settings.coarse_iterations, settings.middle_iterations, settings.fine_iterations
     (a, _), (b, _), (c, _) = coarse, middle, fine
     stages: list[tuple[tuple[Triple, int], ...]]
-    if settings.stages == 1:
-        stages = [((a, counts[0]), (b, counts[1]), (c, counts[2]))]
+    if settings.mode == "encoder":
+        stages = [((b, 1),)] * settings.stages
     else:
-        stages = [((a, counts[0]), (b, counts[1])), ((b, counts[1]), (c, counts[2]))]
+        of_coarse, of_middle, of_fine = _iterations(settings)
+        stages = [((a, of_coarse), (b, of_middle)), ((b, of_middle), (c, of_fine))]
+        if settings.stages == 1:
+            stages = [(*stages[0], (c, of_fine))]
     used = [tuple(level for level in levels if level[1] > 0) for levels in stages]
     every = [settings.node_spacing * _FINER**k for k in range(len(used))]
     codes = [settings.code_spacing * _FINER**k for k in range(len(used))]
     return [StagePlan(levels, *at) for levels, *at in zip(used, every, codes, strict=True) if levels]
+
+
+def _iterations(settings: NephiSettings) -> tuple[int, int, int]:
+    if settings.mode == "encoder+io":
+        return settings.io_iterations, settings.io_iterations, settings.io_iterations
+    return settings.coarse_iterations, settings.middle_iterations, settings.fine_iterations
 
 
 def sizes_of(settings: NephiSettings) -> Sizes:
@@ -90,8 +107,9 @@ class PairFit:
             begin, end = end, end + plan.total
             if self.step >= end and self.stages[number].damping is not None:
                 continue
-            self._begin(number, plan)
             previous = composed_maps(self.stages[:number], self.pair.grid)
+            if len(self.stages) == number:
+                self._begin(self._started(number, plan, previous))
             at, descent = begin, None
             for factors, count in plan.levels:
                 at += count
@@ -119,28 +137,42 @@ class PairFit:
             tensors = under(f"stage{number}", state)
             if not tensors:
                 return
-            self._begin(number, plan)
-            codes = self.stages[number].codes
-            self.stages[number] = replace(self.stages[number], damping=tensors.pop("damping", None))
-            with torch.no_grad():
-                codes.whole.copy_(tensors.pop("codes.whole"))
-                codes.local.copy_(tensors.pop("codes.local"))
-            self.stages[number].decoders.load_state_dict(tensors)
+            stage = Stage.restored(NodeDecoder.every(self.pair.grid, plan.spacing), tensors)
+            self._begin(replace(stage, codes=stage.codes.to(self._device)))
             done += plan.total
             if self.step < done:
                 assert self._optimiser is not None
                 take_moments(self._optimiser, "adam", state)
 
-    def _begin(self, number: int, plan: StagePlan) -> None:
-        if len(self.stages) > number:
-            return
-        fresh = Stage.fresh(self.pair.grid, plan.spacing, plan.codes, sizes_of(self.settings), self.seed + number)
-        codes = fresh.codes.to(self._device).learnable()
-        stage = Stage(fresh.decoder, fresh.decoders.to(self._device), codes)
-        self.stages.append(stage)
-        networks = {"params": list(stage.decoders.parameters()), "lr": 1.0, "rate": self.settings.learning_rate}
-        latent = {"params": codes.parameters(), "lr": 1.0, "rate": self.settings.code_rate}
-        self._optimiser = torch.optim.Adam([networks, latent], fused=self._device.type == "cpu")
+    def _started(self, number: int, plan: StagePlan, previous: Maps | None) -> Stage:
+        """What a stage begins with: the identity, or what the encoder makes of the images as they lie by now."""
+        grid, settings = self.pair.grid, self.settings
+        if settings.mode == "optimise":
+            return Stage.fresh(grid, plan.spacing, plan.codes, sizes_of(settings), self.seed + number)
+        moving, fixed = self.pair.images
+        if previous is not None:
+            moving = composed(moving, previous[0])
+        networks = copy.deepcopy(self._networks).to(self._device)
+        networks.decoders.scaled_by((CUBE - 1) / (EDGES[number] - 1))
+        codes = networks.encode(moving, fixed, EDGES[number])
+        if settings.mode == "encoder+io":
+            codes = codes.finer(code_shape(grid, plan.codes))
+        return Stage(NodeDecoder.every(grid, plan.spacing), networks.decoders, codes)
+
+    def _begin(self, stage: Stage) -> None:
+        """Add a stage, and an optimiser of all of it that is to be learnt."""
+        trained = self.settings.mode != "optimise"
+        decoders, codes = stage.decoders.to(self._device), stage.codes.to(self._device).learnable()
+        self.stages.append(replace(stage, decoders=decoders.requires_grad_(not trained), codes=codes))
+        groups = [{"params": codes.parameters(), "lr": 1.0, "rate": self.settings.code_rate}]
+        if not trained:
+            networks = {"params": list(decoders.parameters()), "lr": 1.0, "rate": self.settings.learning_rate}
+            groups.insert(0, networks)
+        self._optimiser = torch.optim.Adam(groups, fused=self._device.type == "cpu")
+
+    @cached_property
+    def _networks(self) -> Networks:
+        return read_networks(self.settings.weights)[0]
 
     def _descend(self, descent: Descent, plan: StagePlan, begin: int, refines: bool | int) -> Iteration:
         assert self._optimiser is not None
@@ -149,7 +181,8 @@ class PairFit:
         self._optimiser.zero_grad(set_to_none=True)
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         losses = descent.backward(chance)
-        self._optimiser.step()
+        if self.settings.mode != "encoder":
+            self._optimiser.step()
         self.step += 1
         name = f"{'refining' if refines else 'coarse' if len(self.plans) > 1 else 'all'}, {descent.name}"
         return Iteration(name, _cost(self.pair.grid, plan, descent.factors), losses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+MODES = ("optimise", "encoder+io", "encoder")
 SIMILARITIES = ("local", "global")
 
 
@@ -11,6 +12,18 @@ SIMILARITIES = ("local", "global")
 class NephiSettings:
     """Lengths are in voxels of the finest axis of the images as they are compared."""
 
+    mode: str = field(
+        default="optimise", metadata={"label": "Mode", "unit": "", "range": MODES,
+                                      "help": "optimise: networks and codes of this pair, from scratch. encoder: one "
+                                              "look of trained networks. encoder+io: from there on, the codes are "
+                                              "optimised"})  # fmt: skip
+    weights: str = field(
+        default="shipped", metadata={"label": "Weights", "unit": "", "range": ("shipped",), "or_file": True,
+                                     "help": "Trained networks of the modes with an encoder: shipped, or a file of "
+                                             "noder pretrain nephi"})  # fmt: skip
+    io_iterations: int = field(
+        default=20, metadata={"label": "Iterations of the codes", "unit": "", "range": (1, 5000),
+                              "help": "In mode encoder+io, at each size of each stage"})  # fmt: skip
     similarity: str = field(
         default="local", metadata={"label": "Similarity", "unit": "", "range": SIMILARITIES,
                                    "help": "local: squared local correlation on all voxels. global: correlation over "

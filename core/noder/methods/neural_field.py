@@ -1,7 +1,7 @@
 """A neural displacement on nodes: decoders, codes, and what is asked of them. Distances are in the box of the images.
 
 The box from the centre of the first voxel to that of the last is [-1,1] along each axis of the closest-RAS grid. The
-networks write parts of it (`_UNIT` of a half), so that weights serve images of any size.
+networks write parts of it (`Sizes.unit` of a half), so that weights serve images of any size.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from noder.trilinear import trilinear
 
 Box = tuple[slice, slice, slice]
 
-_UNIT = 0.05
-"""Part of half the box that a network's 1 stands for: some voxels of a usual image."""
-
 CODE_START = 0.1
 """Standard deviation of fresh codes: enough to be told from 0, where the identity lies."""
 
@@ -44,6 +41,15 @@ class Codes:
         chance = torch.Generator().manual_seed(seed)
         whole = CODE_START * torch.randn(sizes.global_code, generator=chance)
         return cls(whole, CODE_START * torch.randn((sizes.local_code, *shape), generator=chance))
+
+    def finer(self, shape: Triple) -> Codes:
+        """The same code at every point, with local codes at more places an axis where `shape` has more."""
+        wanted = [max(n, m) for n, m in zip(shape, self.local.shape[1:], strict=True)]
+        x, y, z = (
+            as_tensor(_linear(m, n)).to(self.local.device) if n > m else torch.eye(m, device=self.local.device)
+            for m, n in zip(self.local.shape[1:], wanted, strict=True)
+        )
+        return Codes(self.whole, apply_separable((x, y, z), self.local))
 
     def parameters(self) -> list[Tensor]:
         """Both, to be optimised in place."""
@@ -73,7 +79,7 @@ class NeuralField:
         self.decoder, self.network = decoder, network
         self._matrices: dict[tuple[Triple, tuple[tuple[int, int], ...]], Matrices] = {}
         grid = decoder.grid
-        half = [_UNIT * (n - 1) / 2 * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
+        half = [float(network.unit) * (n - 1) / 2 * h for n, h in zip(grid.shape, grid.spacing, strict=True)]
         self._turn = as_tensor(grid.direction * np.array(half) / min(grid.spacing))
 
     def coefficients(self, codes: Codes, box: Box | None = None) -> Tensor:
@@ -88,7 +94,7 @@ class NeuralField:
         """x + f(x, z(x)) at points (N,3) in [-1,1], there; differentiable twice."""
         sizes = torch.tensor(codes.local.shape[1:], dtype=x.dtype, device=x.device)
         local = trilinear(codes.local, (x + 1) / 2 * (sizes - 1))
-        moved: Tensor = _UNIT * self.network(self.network.features(x), codes.whole, local)
+        moved: Tensor = self.network.unit * self.network(self.network.features(x), codes.whole, local)
         return x + moved
 
     def _features(self, box: Box, like: Tensor) -> Tensor:

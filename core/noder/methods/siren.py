@@ -10,6 +10,7 @@ at zero, so that phi starts as the identity.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,23 +24,37 @@ HIDDEN_FREQUENCY = 30.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """Lengths of the two codes, number of Fourier frequencies, width and number of the hidden layers."""
+    """Lengths of the two codes, number of Fourier frequencies, width and number of the hidden layers.
+
+    `unit` is the part of half the box of the images that a network's 1 stands for: some voxels of a usual image.
+    """
 
     global_code: int = 16
     local_code: int = 32
     frequencies: int = 32
     hidden: int = 64
     layers: int = 2
+    unit: float = 0.05
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Sizes:
+        """Those of decoders whose tensors have the names of `Decoders.state_dict`, beside their codes."""
+        layers = sum(1 for name in tensors if name.startswith("forwards.synthesis.") and name.endswith(".weight"))
+        hidden, unit = tensors["forwards.last.weight"].shape[1], float(tensors["forwards.unit"])
+        whole, local = len(tensors["codes.whole"]), len(tensors["codes.local"])
+        return cls(whole, local, tensors["forwards.frequencies"].shape[1], hidden, layers, unit)
 
 
 class ModulatedSiren(nn.Module):
     """f of Fourier features (N, 2 frequencies), the whole code (G,) and local ones (N,L) -> (N,3)."""
 
     frequencies: Tensor
+    unit: Tensor
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.randn(3, sizes.frequencies))
+        self.register_buffer("unit", torch.tensor(sizes.unit))
         features, codes = 2 * sizes.frequencies, sizes.global_code + sizes.local_code
         widths = [features] + [sizes.hidden] * sizes.layers
         self.synthesis = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -93,6 +108,11 @@ class Decoders(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.forwards, self.inverse = ModulatedSiren(sizes), ModulatedSiren(sizes)
+
+    def scaled_by(self, factor: float) -> None:
+        """Let the networks' 1 stand for so many times as much."""
+        for network in (self.forwards, self.inverse):
+            network.unit.mul_(factor)
 
     def of(self, *, inverse: bool) -> ModulatedSiren:
         """The one of a direction."""
