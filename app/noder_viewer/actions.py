@@ -40,7 +40,13 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             "A beating heart, twelve phases, that comes with the program",
         ),
         SEPARATOR,
-        Action("save_fit", "&Save fit…", ("Ctrl+S",), "A folder that can be opened again", needs="result"),
+        Action(
+            "save_fit",
+            "&Save fit…",
+            ("Ctrl+S",),
+            "A folder that can be opened again; of a pair, its export",
+            needs="result",
+        ),
         Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
         Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
         SEPARATOR,
@@ -55,6 +61,22 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             needs="idle series",
         ),
         Action("stop_fit", "S&top", ("Shift+F5",), "Stop and keep what there is", needs="fitting"),
+    ),
+    "&Register": (
+        Action("start_registration", "&Start", ("F6",), "Register the pair of the Register tab", needs="idle"),
+        Action("stop_registration", "S&top", ("Shift+F6",), "Stop and keep what there is", needs="registering"),
+        SEPARATOR,
+        Action("show_before", "&Before", ("5",), "As the initial alignment lays it", needs="pair", checkable=True),
+        Action("show_after", "&After", ("6",), "As the map carries it", needs="pair", checkable=True),
+        Action("show_checkerboard", "&Checkerboard", ("7",), "Squares of both images", needs="pair", checkable=True),
+        Action("show_flicker", "&Flicker", ("8",), "Both images in turn", needs="pair", checkable=True),
+        Action(
+            "turn_direction", "Pull the &other image", ("D",), "Moving onto fixed, or fixed onto moving", needs="pair"
+        ),
+        Action("toggle_landmarks", "&Landmarks", ("L",), "Dots, rings, error lines", needs="landmarks", checkable=True),
+        SEPARATOR,
+        Action("export_registration", "&Export…", (), "What `noder register` writes", needs="registered"),
+        Action("go_back", "Back to the series or the pa&ir", (), "What was open before", needs="kept"),
     ),
     "&Show": (
         Action("show_observed", "&Observed scan", ("1",), needs="series", checkable=True),

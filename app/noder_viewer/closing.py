@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from noder_viewer.controller import Controller
 
 _QUESTION = "The fit has not been saved. Save it before the window closes?"
+_QUESTION_PAIR = "The registration has not been exported. Export it before the window closes?"
 Button = QMessageBox.StandardButton
 
 
@@ -24,12 +25,16 @@ class Closing(QObject):
         self._close_when_saved = False
         self.asks = True
         self.box: QMessageBox | None = None
-        controller.exporting.saved.connect(self._on_saved)
-        controller.exporting.failed.connect(self._on_not_saved)
+        for saved in (controller.exporting.saved, controller.registering.saved):
+            saved.connect(self._on_saved)
+        for not_saved in (controller.exporting.failed, controller.registering.not_saved):
+            not_saved.connect(self._on_not_saved)
 
     def answer(self, event: QCloseEvent) -> None:
         """Keep the window open and ask, where closing would lose a fit."""
-        if not self.asks or self._controller.is_down or not self._controller.session.is_unsaved:
+        controller = self._controller
+        loses = controller.session.is_unsaved or controller.registering.hides_unsaved
+        if not self.asks or controller.is_down or not loses:
             return
         event.ignore()
         self._ask()
@@ -39,12 +44,19 @@ class Closing(QObject):
             self.box = QMessageBox(self._controller.window)
             self.box.setWindowTitle("Close noder-viewer")
             self.box.setIcon(QMessageBox.Icon.Question)
-            self.box.setText(_QUESTION)
             self.box.setStandardButtons(Button.Save | Button.Discard | Button.Cancel)
             self.box.setDefaultButton(Button.Save)
             self.box.finished.connect(self._on_answer)
+        self.box.setText(self._question())
         self.box.open()  # unlike exec, stops nothing
         self.box.raise_()
+
+    def _question(self) -> str:
+        session = self._controller.session
+        if not session.is_unsaved:
+            other = "of the series" if session.pair is not None else "of the pair"
+            return f"What was found {other} that was open before has not been saved. Save it before the window closes?"
+        return _QUESTION if session.pair is None else _QUESTION_PAIR
 
     def _on_answer(self, button: int) -> None:
         if button == Button.Discard.value:
@@ -52,6 +64,8 @@ class Closing(QObject):
             self._controller.window.close()
         elif button == Button.Save.value:
             self._close_when_saved = True
+            if not self._controller.session.is_unsaved:
+                self._controller.registering.go_back()
             if not self._controller.commands.save_fit():
                 self._close_when_saved = False
 

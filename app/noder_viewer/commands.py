@@ -16,7 +16,7 @@ from noder.errors import NoderError
 from noder_viewer.exporting import grab_png, unused
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
-from noder_viewer.session import SHOWS
+from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHOW_ACTIONS = dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True))
+SHOW_ACTIONS = {
+    **dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True)),
+    **{show: f"show_{show}" for show in COMPARISONS},
+}
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
 _ABOUT = (
@@ -60,6 +63,12 @@ class Commands:
             "quit": self._window.close,
             "start_fit": self._window.fit_panel.request_start,
             "stop_fit": controller.fitting.stop,
+            "start_registration": self.start_registration,
+            "stop_registration": controller.registering.stop,
+            "export_registration": self.export_registration,
+            "go_back": controller.registering.go_back,
+            "turn_direction": self.turn_direction,
+            "toggle_landmarks": partial(self.toggle_overlay, "landmarks"),
             **{action: partial(controller.set_show, show) for show, action in SHOW_ACTIONS.items()},
             "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
@@ -95,12 +104,31 @@ class Commands:
         self._controller.opening.open([sample_series()])
 
     def save_fit(self) -> bool:
-        """Ask where to save the fit; False: nowhere."""
+        """Ask where to save the fit, or to write the registration; False: nowhere."""
+        if self._session.pair is not None:
+            return self.export_registration()
         start = str(unused(self._beside_the_scans() / "fit"))
         name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name))
         return bool(name)
+
+    def start_registration(self) -> None:
+        """Show the Register tab, and start where both images are chosen."""
+        self._window.show_panel(self._window.register_panel)
+        self._window.register_panel.request_start()
+
+    def export_registration(self) -> bool:
+        """Ask for the folder that the registration is written to; False: nowhere."""
+        start = str(unused(self._settings.folder("export") / "registration"))
+        name, _ = QFileDialog.getSaveFileName(self._window, "Write the registration as a folder", start)
+        if name:
+            self._controller.registering.write(Path(name))
+        return bool(name)
+
+    def turn_direction(self) -> None:
+        """Pull the other image of the pair."""
+        self._controller.set_pulled("fixed" if self._session.pulled == "moving" else "moving")
 
     def save_picture(self) -> None:
         """Ask where to save a picture of the window."""

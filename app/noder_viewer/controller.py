@@ -16,6 +16,7 @@ from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.exporting import Exporting
 from noder_viewer.fitting import Fitting
+from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
@@ -23,7 +24,10 @@ from noder_viewer.main_window import MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.presenter import Presenter
-from noder_viewer.session import Carry, OverlaySettings, Session, Show
+from noder_viewer.register_panel import CURVES, SCORES
+from noder_viewer.register_view import RegisterView
+from noder_viewer.registering import Registering
+from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
 
 WARM_UP_AFTER_MS = 60
@@ -42,7 +46,10 @@ class Controller(QObject):
         self._garbage = GuiGarbage(self)
         self.presenter = Presenter(window, session, self)
         self.fitting = Fitting(window, session, self.presenter, self)
-        self.opening = Opening(window, session, settings, self.presenter, self.fitting)
+        self.registering = Registering(window, session, settings, self.presenter, self)
+        self.register_view = RegisterView(window, session, self.registering, self)
+        self.flicker = Flicker(session, self)
+        self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
         self.commands = Commands(self)
@@ -54,6 +61,7 @@ class Controller(QObject):
         self._suggested_scale = session.overlays.quiver_scale
         self._connect_window()
         self._connect_panels()
+        self._connect_register()
         self._connect_pictures()
         session.events.result.connect(self._scale_arrows)
         session.events.activity.connect(self._share_cores)
@@ -74,9 +82,16 @@ class Controller(QObject):
         self.opening.open(paths)
 
     def set_show(self, show: str) -> None:
-        """Choose what is shown at a time, one of `SHOWS`."""
+        """Choose what is shown at a time, one of `SHOWS` or `COMPARISONS`; what compares is seen at its end."""
+        if show in COMPARISONS and self.session.show not in COMPARISONS:
+            self._go_to_end()
         self.session.show = cast(Show, show)
         self.presenter.mark("controls")  # a checkable button that is pressed again stays as the session has it
+
+    def set_pulled(self, pulled: str) -> None:
+        """Choose which image of a pair is pulled onto the other, and go to where it lies there."""
+        self.session.pulled = cast(Pulled, pulled)
+        self._go_to_end()
 
     def set_carry(self, carry: str) -> None:
         """Choose which scans predictions are made from, a key of `CARRIES`."""
@@ -129,6 +144,9 @@ class Controller(QObject):
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
         self.opening.shut_down()
+        self.flicker.shut_down()
+        self.registering.shut_down()
+        self.register_view.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
@@ -146,6 +164,7 @@ class Controller(QObject):
         window.close_requested.connect(self.closing.answer)
         window.closing.connect(self.shut_down)
         window.banner.remedy_requested.connect(self.opening.answer)
+        window.banner.remedy_requested.connect(self.registering.answer)
         handlers = self.commands.handlers()
         for name, action in window.actions_by_name.items():
             # a lambda is safe here: actions are triggered in the GUI thread
@@ -172,6 +191,21 @@ class Controller(QObject):
         overlay.auto_window_requested.connect(self._auto_window)
         overlay.radiological_requested.connect(self._set_radiological)
 
+    def _connect_register(self) -> None:
+        panel = self.window.register_panel
+        panel.start_requested.connect(self.registering.start)
+        panel.stop_requested.connect(self.registering.stop)
+        panel.export_requested.connect(self.commands.export_registration)
+        panel.back_requested.connect(self.registering.go_back)
+        panel.landmarks.row_requested.connect(self._go_to_landmark)
+        panel.landmarks.shown_requested.connect(self._set_landmarks_shown)
+        self.registering.opened.connect(self._on_pair_opened)
+        self.registering.registered.connect(self._on_registered)
+        for bar in (panel.compare, self.window.overlay_panel.compare):
+            bar.show_requested.connect(self.set_show)
+            bar.pulled_requested.connect(self.set_pulled)
+            bar.square_requested.connect(self._set_square)
+
     def _connect_pictures(self) -> None:
         for view in self.window.slices:
             view.index_requested.connect(self._go_to_slice)
@@ -197,6 +231,7 @@ class Controller(QObject):
             self.engine_is_ready = True
             self._share_cores()
             self.window.fit_panel.set_choices(choices)
+            self.window.register_panel.set_choices(choices)
             if self.session.status == "Loading the engine…":
                 self.session.status = "Ready"
             self.engine_ready.emit()
@@ -212,7 +247,7 @@ class Controller(QObject):
     def _share_cores(self) -> None:
         """Decode slices on all cores, but leave them to a fit while one runs."""
         if self.engine_is_ready:
-            share_cores(leave_one=self.session.is_fitting)
+            share_cores(leave_one=self.session.is_fitting or self.session.is_registering)
 
     def _scale_arrows(self) -> None:
         """Make short motions visible, unless the user has chosen a scale."""
@@ -260,9 +295,38 @@ class Controller(QObject):
         if position < len(self.session.times):
             self.session.time = self.session.times[position]
 
+    def _go_to_end(self) -> None:
+        from noder_viewer.comparison import end_of
+
+        if self.session.pair is not None:
+            self.session.time = end_of(self.session)
+
+    def _go_to_landmark(self, row: int) -> None:
+        """The crosshair on the landmark's dot, as it is drawn."""
+        from noder_viewer.landmark_marks import places
+
+        if self.session.pair is not None:
+            r, a, s = places(self.session, self.session.pair)[0][row].tolist()
+            self.session.cursor_mm = (r, a, s)
+
+    def _set_landmarks_shown(self, shown: bool) -> None:
+        self.session.overlays = dataclasses.replace(self.session.overlays, landmarks=shown)
+
+    def _set_square(self, size_mm: float) -> None:
+        self.session.square_mm = size_mm
+
+    def _on_pair_opened(self) -> None:
+        self.window.register_panel.change_tab(SCORES, CURVES)
+        self.window.register_panel.curves.clear()
+
+    def _on_registered(self) -> None:
+        self.window.register_panel.change_tab(CURVES, SCORES)
+
     def _auto_window(self) -> None:
         from noder_viewer.frames import default_window
 
-        if self.session.series is not None:
+        if self.session.pair is not None:
+            self.session.window = self.session.pair.levels[1]
+        elif self.session.series is not None:
             lo, hi = default_window(np.asarray(self.session.series.reference.image.numpy()))
             self.session.window = (float(lo), float(hi))

@@ -6,17 +6,17 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
 from noder_viewer.loader import as_sentence
 
 if TYPE_CHECKING:
-    from noder.fit import FitProgress, FitResult
+    from noder.fit import FitProgress
     from noder.trajectory import Trajectory
 
-Steps = Generator["FitProgress", "bool | None", "FitResult"]
+Steps = Generator["FitProgress", "bool | None", Any]
 
 REPORT_EVERY_S = 0.05
 """Progress is announced at most this often: about 20 Hz, which is what an eye can follow."""
@@ -26,7 +26,7 @@ class FitThread(QThread):
     """Drives the generator that `make_steps()` returns (called in the thread, as it may import torch).
 
     `progressed` carries no value: the GUI thread takes the newest with `take()`, so that a busy window skips
-    states instead of queueing them. Then comes `finished_with(FitResult)` or `failed(NoderError)`.
+    states instead of queueing them. Then comes `finished_with(what the generator returns)` or `failed(NoderError)`.
     """
 
     progressed = Signal()
@@ -70,15 +70,14 @@ class FitThread(QThread):
             preview, self._preview = self._preview, None
             return newest, preview, list(self._history)
 
-    def _drive(self, steps: Steps) -> FitResult:
+    def _drive(self, steps: Steps) -> object:
         try:
             progress = next(steps)
             while True:
                 self._put(progress)
                 progress = steps.send(True if self._stop.is_set() else None)
         except StopIteration as end:
-            result: FitResult = end.value
-            return result
+            return end.value
 
     def _put(self, progress: FitProgress) -> None:
         plain = dataclasses.replace(progress, trajectory=None)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noder_viewer.overlays import motion_vectors
-from noder_viewer.pictures import Levels, Picture, nearest_scan, time_words
+from noder_viewer.pictures import Levels, Picture, frame_levels, nearest_scan, time_words
 from noder_viewer.plane import Floats, Plane
 from noder_viewer.scene import active_grid
 
@@ -75,7 +75,7 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
     points, vectors = _arrows(session, coarse, data)
     kind = "prediction" if session.trajectory is not None else "observed"
     title = f"{kind} at t = {time_words(session, session.time)}"
-    return VolumeScene(data, coarse, session.window, points, vectors, title)
+    return VolumeScene(data, coarse, frame_levels(session), points, vectors, title)
 
 
 def default_window(volume: NDArray[np.float32]) -> Levels:
@@ -106,7 +106,7 @@ def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats
     length = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True))
     strides = [max(1, round(length / ARROWS_ACROSS / step)) for step in grid.spacing]
     chosen = tuple(slice(stride // 2, None, stride) for stride in strides)
-    low, high = session.window
+    low, high = frame_levels(session)
     points = grid.points()[chosen].reshape(-1, 3)[(data[chosen] > low + TISSUE * (high - low)).reshape(-1)]
     vectors = motion_vectors(session.trajectory, session.time, points)
     lengths = np.linalg.norm(vectors, axis=1)

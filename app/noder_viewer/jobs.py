@@ -142,7 +142,9 @@ class Read:
         result = None
         if folder is not None:
             from noder.store import load_result
+            from noder_viewer.pair_jobs import refuse_registration
 
+            refuse_registration(folder)
             result = load_result(folder)
             series = result.series
         else:
@@ -230,12 +232,17 @@ class Preview:
     session: Session
 
     def __call__(self, task: Reporter) -> Trajectory | None:
+        from noder_viewer.comparison import wants_inverse
+        from noder_viewer.landmark_marks import errors_after
         from noder_viewer.scene import slice_scene
 
         share_cores(leave_one=True)
+        if self.session.preview is not None and wants_inverse(self.session):
+            self.session.preview.prepare()
         for axis in AXES:
             task.check_cancelled()
             slice_scene(self.session, axis)
+        errors_after(self.session)
         return self.session.preview
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSplitter,
     QStackedWidget,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +24,7 @@ from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
 from noder_viewer.series_panel import SeriesPanel
 from noder_viewer.settings import recent_label
@@ -54,6 +56,7 @@ class MainWindow(QMainWindow):
         self.timeline = Timeline()
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
+        self.register_panel = RegisterPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
@@ -64,7 +67,11 @@ class MainWindow(QMainWindow):
             self._dock("Series", self.series_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=False),
             self._dock("Display", self.overlay_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True),
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
+            self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
+        self.tabifyDockWidget(self.docks[2], self.docks[3])
+        self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
+        self.docks[2].raise_()
         self._make_menus()
         self.statusBar().setContentsMargins(10, 0, 10, 0)
         self.statusBar().addWidget(self.status, 1)
@@ -77,6 +84,13 @@ class MainWindow(QMainWindow):
     def set_loaded(self, loaded: bool) -> None:
         """Show the pictures, or the welcome page while there are none."""
         self.pages.setCurrentIndex(int(loaded))
+
+    def show_panel(self, panel: QWidget) -> None:
+        """Bring a panel's dock to the front."""
+        for dock in self.docks:
+            if dock.isAncestorOf(panel):
+                dock.show()
+                dock.raise_()
 
     def set_title(self, name: str) -> None:
         """Name what is open; "" for nothing."""

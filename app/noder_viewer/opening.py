@@ -16,6 +16,7 @@ from noder_viewer.jobs import Opened, Read
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.presenter import Presenter
+from noder_viewer.registering import Registering
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
 from noder_viewer.words import notes_on_voxels
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 """Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
-_NOT_SAVED = "The fit that was shown before had not been saved."
 
 
 class Opening(QObject):
@@ -35,11 +35,17 @@ class Opening(QObject):
     failed = Signal(str)
 
     def __init__(
-        self, window: MainWindow, session: Session, settings: Settings, presenter: Presenter, fitting: Fitting
+        self,
+        window: MainWindow,
+        session: Session,
+        settings: Settings,
+        presenter: Presenter,
+        fitting: Fitting,
+        registering: Registering,
     ) -> None:
         super().__init__(fitting)
         self._window, self._session, self._settings = window, session, settings
-        self._presenter, self._fitting = presenter, fitting
+        self._presenter, self._fitting, self._registering = presenter, fitting, registering
         self.remember = True
         self._wanted: Read | None = None
         self._open_when_ended = False
@@ -50,13 +56,15 @@ class Opening(QObject):
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(self._on_failed)
         fitting.ended.connect(self._on_fit_ended)
+        registering.ended.connect(self._on_fit_ended)
         fitting.replacing.connect(self._on_refit)
 
     def open(self, paths: list[Path], **options: Any) -> None:
         """Read `paths`; options as `ImageSeries.from_paths` takes them."""
         self._wanted = Read(list(paths), options)
-        if self._fitting.running:
-            sentence = "A fit is running. Stop it before opening other scans."
+        if self._fitting.running or self._registering.running:
+            what = "A fit" if self._fitting.running else "A registration"
+            sentence = f"{what} is running. Stop it before opening other scans."
             self._window.banner.set_message(sentence, "warning", remedy=(STOP_AND_OPEN, "Stop and open"))
             return
         self._session.activity = "opening"
@@ -66,7 +74,7 @@ class Opening(QObject):
     def set_times(self, texts: list[str], unit: str) -> None:
         """Take over edited times (as typed, one a scan) and their unit."""
         session, series = self._session, self._session.series
-        if series is None or session.activity:
+        if series is None or session.activity or session.pair is not None:
             return
         try:
             edited = series.with_times([_number(text) for text in texts], unit or series.unit)
@@ -101,7 +109,7 @@ class Opening(QObject):
             self._show_config()
         elif key == STOP_AND_OPEN:
             self._open_when_ended = True
-            self._fitting.stop()
+            (self._registering if self._registering.running else self._fitting).stop()
         elif key in REMEDIES and self._wanted is not None:
             self.open(self._wanted.paths, **{**self._wanted.options, key: True})
 
@@ -109,7 +117,8 @@ class Opening(QObject):
         """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
-        self._put_aside(_NOT_SAVED, [*value.series.notes, *notes_on_voxels(value.series)])
+        self._put_aside(_not_saved(session), [*value.series.notes, *notes_on_voxels(value.series)])
+        self._registering.leave()
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder
         session.hold_out = frozenset(config.hold_out) if config else frozenset()
@@ -141,17 +150,17 @@ class Opening(QObject):
             boxes = {"hold_out": frozenset(config.hold_out), "exclude": frozenset(config.exclude), "mask": config.mask}
             self._earlier = {**session.snapshot(), **boxes, "preview": None}
             words = "  ".join([*notes, sentence])
-            self._window.banner.set_message(words, "info", remedy=(UNDO, "Back to the fit"))
+            self._window.banner.set_message(words, "info", remedy=(UNDO, f"Back to the {_found(session)}"))
         elif notes:
             self._window.banner.set_message("  ".join(notes), "info")
 
     def _show_config(self) -> None:
         """The fit panel shows how the fit was made, so that Start makes such a one again."""
-        if self._session.result is not None:
+        if self._session.result is not None and self._session.pair is None:
             self._window.fit_panel.set_config(self._session.result.config)
 
     def _on_refit(self) -> None:
-        self._put_aside(_NOT_SAVED)
+        self._put_aside(_not_saved(self._session))
 
     def _clear_edit_error(self) -> None:
         if self._edit_error and self._window.banner.text == self._edit_error:
@@ -183,6 +192,15 @@ class Opening(QObject):
 def named(paths: list[Path]) -> str:
     """What was opened, in few words."""
     return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+
+
+def _found(session: Session) -> str:
+    """What was found of what is open."""
+    return "fit" if session.pair is None else "registration"
+
+
+def _not_saved(session: Session) -> str:
+    return f"The {_found(session)} that was shown before had not been saved."
 
 
 def _number(text: str) -> float:

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QDoubleRangeSlider
 
+from noder_viewer.compare_bar import CompareBar
 from noder_viewer.session import CARRIES, SHOWS, OverlaySettings
 
 _TITLES = {
@@ -55,6 +56,8 @@ class OverlayPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(self._make_shows())
+        self.compare = CompareBar(brief=True)
+        layout.addWidget(self.compare)
         layout.addLayout(self._make_carry())
         layout.addWidget(self._make_window())
         layout.addWidget(self._make_jacobian())
@@ -66,10 +69,18 @@ class OverlayPanel(QWidget):
         layout.addLayout(_indented(self.radiological))
         layout.addStretch(1)
         self.set_available(has_series=False, has_trajectory=False)
+        self.set_pair(False)
 
     def set_show(self, show: str) -> None:
-        """Mark what is shown, one of `SHOWS`."""
-        self.shows[show].setChecked(True)
+        """Mark what is shown; none of the buttons where it is none of `SHOWS`."""
+        self._group.setExclusive(False)  # a comparison of a pair is none of these
+        for name, button in self.shows.items():
+            button.setChecked(name == show)
+        self._group.setExclusive(True)
+
+    def set_pair(self, shown: bool) -> None:
+        """A pair has more to show."""
+        self.compare.setVisible(shown)
 
     def set_carry(self, carry: str) -> None:
         """Mark which scans are carried, a key of `CARRIES`."""

@@ -1,4 +1,4 @@
-"""The images of a slice: prediction, observed, difference, side by side. Pure functions, no Qt."""
+"""The pictures of a slice: prediction, observed, difference, side by side. Pure functions, no Qt."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ Picture = NDArray[np.float32]
 Levels = tuple[float, float]
 
 RULES = {"neighbours": "neighbouring scans carried", "first": "first scan carried"}
+PAIR_RULES = {"neighbours": "both images carried and blended", "first": "moving image carried"}
 
 _recent = Recent(per_owner=24)
 
@@ -42,12 +43,6 @@ class SliceImage:
     unit: str
 
 
-def images(session: Session, plane: Plane) -> tuple[SliceImage, ...]:
-    """The pictures to show on `plane`; without a trajectory the observed scan whatever was asked for."""
-    makers = SHOW[session.show if session.trajectory is not None else "observed"]
-    return tuple(image for make in makers if (image := make(session, plane)) is not None)
-
-
 def nearest_scan(session: Session) -> tuple[int, Scan] | None:
     """Position and scan nearest in time, excluded ones left out (held-out ones are the truth, and shown)."""
     if session.series is None:
@@ -62,21 +57,37 @@ def time_words(session: Session, t: float) -> str:
     return f"{t:.4g}{unit}"
 
 
+def levels_of(session: Session, position: int) -> Levels:
+    """Grey levels for a scan: of a pair the moving image may have a scale of its own."""
+    if session.pair is None or position != 0:
+        return session.window
+    return session.pair.in_moving(session.window)
+
+
+def frame_levels(session: Session) -> Levels:
+    """Grey levels for whole frames of what is carried, as on the timeline and in 3D."""
+    if session.trajectory is None and (found := nearest_scan(session)) is not None:
+        return levels_of(session, found[0])
+    return levels_of(session, 0) if session.carry_shown == "first" else session.window
+
+
 def _predicted(session: Session, plane: Plane) -> SliceImage | None:
     if session.trajectory is None:
         return None
     title = f"prediction at t = {time_words(session, session.time)}, {_rule(session)}"
     data = _prediction(session, session.trajectory, plane)
-    return SliceImage(data, "prediction", title, session.window, "gray", "intensity")
+    return SliceImage(data, "prediction", title, frame_levels(session), "gray", "intensity")
 
 
 def _observed(session: Session, plane: Plane) -> SliceImage | None:
     found = nearest_scan(session)
     if found is None:
         return None
-    scan = found[1]
-    title = f"observed at t = {time_words(session, scan.time)}: {scan.image.name}"
-    return SliceImage(_scan_slice(scan, plane), "observed", title, session.window, "gray", "intensity")
+    position, scan = found
+    role = "" if session.pair is None else ("moving, ", "fixed, ")[position]
+    title = f"observed at t = {time_words(session, scan.time)}: {role}{scan.image.name}"
+    levels = levels_of(session, position)
+    return SliceImage(scan_slice(scan, plane), "observed", title, levels, "gray", "intensity")
 
 
 def _difference(session: Session, plane: Plane) -> SliceImage | None:
@@ -84,9 +95,14 @@ def _difference(session: Session, plane: Plane) -> SliceImage | None:
     if session.trajectory is None or found is None:
         return None
     position, scan = found
-    predicted, truth = _prediction(session, session.trajectory, plane), _scan_slice(scan, plane)
+    predicted, truth = _prediction(session, session.trajectory, plane), scan_slice(scan, plane)
     key = ("difference", session.time, session.carry_shown, position, plane.axis, plane.index)
-    data = _recent.get(session.trajectory, key, lambda: predicted - truth)
+    carried = 0 if session.carry_shown == "first" else 1
+
+    def compute() -> Picture:
+        return _like_fixed(session, carried, predicted) - _like_fixed(session, position, truth)
+
+    data = _recent.get(session.trajectory, key, compute)
     half = (session.window[1] - session.window[0]) / 2
     t, t_scan = time_words(session, session.time), time_words(session, scan.time)
     title = f"prediction at t = {t} − observed at t = {t_scan}"
@@ -101,27 +117,38 @@ SHOW: dict[str, tuple[Callable[[Session, Plane], SliceImage | None], ...]] = {
 }
 
 
+def _like_fixed(session: Session, position: int, data: Picture) -> Picture:
+    """Of a pair whose images have scales of their own: the moving image's values on the fixed one's."""
+    if session.pair is None or position != 0 or session.pair.scale == (1.0, 0.0):
+        return data
+    gain, offset = session.pair.scale
+    return gain * data + offset
+
+
 def _rule(session: Session) -> str:
     waiting = session.carry_shown != session.carry
-    return RULES[session.carry_shown] + (" (its neighbours are being prepared)" if waiting else "")
+    rules = RULES if session.pair is None else PAIR_RULES
+    return rules[session.carry_shown] + (" (its neighbours are being prepared)" if waiting else "")
 
 
 def _prediction(session: Session, trajectory: Trajectory, plane: Plane) -> Picture:
     carry = session.carry_shown
 
     def compute() -> Picture:
-        return _flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=carry)[0], plane.axis)
+        return flat(trajectory.predict(session.time, grid=plane.slice_grid, carry=carry)[0], plane.axis)
 
     return _recent.get(trajectory, ("prediction", session.time, carry, plane.axis, plane.index), compute)
 
 
-def _scan_slice(scan: Scan, plane: Plane) -> Picture:
+def scan_slice(scan: Scan, plane: Plane) -> Picture:
+    """The voxels of a scan on a slice (ni,nj)."""
+
     def compute() -> Picture:
         return np.ascontiguousarray(scan.image.numpy().take(plane.index, axis=plane.axis), dtype=np.float32)
 
     return _recent.get(scan.image, ("observed", plane.axis, plane.index), compute)
 
 
-def _flat(volume: Tensor, axis: int) -> Picture:
+def flat(volume: Tensor, axis: int) -> Picture:
     """A tensor (I,J,K) of one slice -> (ni,nj) float32."""
     return np.ascontiguousarray(volume.squeeze(axis).cpu().numpy(), dtype=np.float32)

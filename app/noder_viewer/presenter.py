@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -42,6 +42,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
         "hint",
     ),
     "preview": ("scans", "pictures", "controls", "volume"),
+    "pair": ("series", "pictures", "controls", "thumbnails", "volume", "levels", "progress", "report"),
     "progress": ("progress",),
     "hold_out": ("series", "scans", "hint", "estimate"),
     "exclude": ("series", "scans", "pictures", "hint", "estimate"),
@@ -50,10 +51,14 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "time": ("pictures", "time", "volume"),
     "cursor_mm": ("pictures", "thumbnails"),
     "show": ("pictures", "controls"),
-    "carry": ("pictures", "controls", "thumbnails", "volume"),
+    "carry": ("pictures", "controls", "thumbnails", "volume", "levels"),
+    "pulled": ("pictures", "controls"),
+    "flicker": ("pictures",),
+    "square_mm": ("pictures",),
     "overlays": ("pictures", "controls", "volume"),
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
+    "kept": ("controls",),
     "radiological": ("pictures", "controls", "thumbnails"),
     "activity": ("controls", "progress", "hint"),
     "status": ("status",),
@@ -62,6 +67,12 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
 
 THUMBNAILS_AFTER_MS = 250
 """A strip of frames is made anew when cursor and settings have been still for this long."""
+
+
+class Curves(Protocol):
+    """What draws losses."""
+
+    def set_curves(self, steps: list[int], values: dict[str, list[float]]) -> None: ...
 
 
 class Presenter(QObject):
@@ -162,11 +173,11 @@ class Presenter(QObject):
 
             self._window.set_read_out(read_out(self._session))
 
-    def show_curves(self, history: Sequence[FitProgress]) -> None:
-        """Draw the losses by name over the steps."""
+    def show_curves(self, history: Sequence[FitProgress], panel: Curves | None = None) -> None:
+        """Draw the losses by name over the steps, in the fit panel or another."""
         names = list(dict.fromkeys(name for progress in history for name in progress.losses))
         values = {name: [progress.losses.get(name, math.nan) for progress in history] for name in names}
-        self._window.fit_panel.set_curves([progress.step for progress in history], values)
+        (panel or self._window.fit_panel).set_curves([progress.step for progress in history], values)
 
     def drop_previews(self) -> None:
         """Forget what is being decoded: the fit is over."""
@@ -236,32 +247,39 @@ class Presenter(QObject):
         self.read_cursor()
 
     def _show_levels(self) -> None:
-        self._window.timeline.set_levels(*self._session.window)
-        self._window.volume.set_levels(*self._session.window)
+        if self._session.series is None:
+            levels = self._session.window
+        else:
+            from noder_viewer.pictures import frame_levels
+
+            levels = frame_levels(self._session)
+        self._window.timeline.set_levels(*levels)
+        self._window.volume.set_levels(*levels)
 
     def _show_controls(self) -> None:
         session, window = self._session, self._window
         opened = session.series is not None
         panel = window.overlay_panel
         panel.set_available(has_series=opened, has_trajectory=session.trajectory is not None)
-        panel.set_show(session.show if session.trajectory is not None else "observed")
+        panel.set_show(session.show_shown)
         panel.set_carry(session.carry)
         panel.set_overlays(session.overlays)
         panel.set_window_range(*session.value_range)
         panel.set_window(*session.window)
         panel.set_radiological(session.radiological)
-        window.series_panel.set_locked(bool(session.activity))
+        window.series_panel.set_locked(bool(session.activity) or session.pair is not None)
         window.fit_panel.set_state(
-            ready=opened and session.activity not in ("opening", "reading"),
+            ready=opened and session.pair is None and (not session.activity or session.is_fitting),
             fitting=session.is_fitting,
             stopping=session.activity == "stopping",
         )
         window.set_available(_states(session))
         for show, action in SHOW_ACTIONS.items():
-            window.set_checked(action, panel.shows[show].isChecked())
+            window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
         window.set_checked("toggle_brightness", session.overlays.brightness)
         window.set_checked("toggle_quiver", session.overlays.quiver)
+        window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
 
     def _show_progress(self) -> None:
@@ -278,13 +296,16 @@ class Presenter(QObject):
         session = self._session
         if session.is_fitting:
             return  # the fit draws its own
-        if session.result is None:
+        if session.pair is not None:
+            if session.result is not None:
+                self.show_curves(session.result.history, self._window.register_panel)
+        elif session.result is None:
             self._window.fit_panel.clear_curves()
         else:
             self.show_curves(session.result.history)
 
     def _show_report(self) -> None:
-        result = self._session.result
+        result = self._session.result if self._session.pair is None else None
         self._window.fit_panel.set_report("" if result is None else report_html(result))
 
     def _show_hint(self) -> None:
@@ -305,7 +326,7 @@ class Presenter(QObject):
     def _make_estimate(self) -> None:
         """In the background: the pace of this machine is measured at first."""
         panel, session = self._window.fit_panel, self._session
-        if session.series is None or session.is_fitting or not panel.is_ready:
+        if session.series is None or session.is_fitting or session.pair is not None or not panel.is_ready:
             panel.set_estimate("")
             return
         try:
@@ -343,6 +364,12 @@ def _states(session: Session) -> frozenset[str]:
         "map": session.trajectory is not None,
         "result": session.result is not None,
         "fitting": session.activity == "fitting",
-        "idle series": opened and not session.activity,
+        "idle series": opened and not session.activity and session.pair is None,
+        "pair": session.pair is not None,
+        "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
+        "landmarks": session.pair is not None and session.pair.landmarks is not None,
+        "idle": not session.activity,
+        "kept": session.kept is not None and not session.activity,
+        "registering": session.activity in ("pairing", "registering"),
     }
     return frozenset(name for name, holds in states.items() if holds)

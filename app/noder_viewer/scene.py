@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from noder_viewer.comparison import images, readings
+from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
-from noder_viewer.pictures import Levels, SliceImage, images, time_words
+from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
 from noder_viewer.recent import Recent
 
@@ -38,6 +40,7 @@ class SliceScene:
     badge: str
     time: str
     extrapolated: bool
+    marks: Marks | None = None
 
     @property
     def axis(self) -> int:
@@ -54,6 +57,10 @@ class SliceScene:
         bare = len(self.images) > 1 and image.kind == "observed"
         return [] if bare else list(self.overlays.values())
 
+    def marks_on(self, image: SliceImage) -> Marks | None:
+        """The landmarks on one of the images: as with overlays."""
+        return None if len(self.images) > 1 and image.kind == "observed" else self.marks
+
     def differs_in_crosshair_only(self, other: SliceScene) -> bool:
         """Whether all the rest looks the same."""
         return self._look() == other._look()
@@ -62,7 +69,7 @@ class SliceScene:
         shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
         layers = [(name, id(layer)) for name, layer in self.overlays.items()]
         words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated)
-        return id(self.plane.grid), self.axis, self.index, shown, layers, self.window, words
+        return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
 
 
 def slice_scene(session: Session, axis: int) -> SliceScene | None:
@@ -84,6 +91,7 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         badge=badge(grid, session.radiological),
         time=time_words(session, session.time),
         extrapolated=is_extrapolated(session),
+        marks=marks(session, plane),
     )
 
 
@@ -157,7 +165,7 @@ def _shown_plane(session: Session, grid: Grid, point: Point) -> Plane:
 def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dtype[np.int_]]) -> str:
     a, b = plane.axes
     i, j = int(voxel[a]), int(voxel[b])
-    words = [f"{image.kind} {image.data[i, j]:.4g}" for image in images(session, plane)]
+    words = [f"{word} {data[i, j]:.4g}" for word, data in readings(session, plane)]
     maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
     words += ["fold" if heat.folds[i, j] else f"{heat.quantity} {heat.values[i, j]:+.3f}" for heat in maps]
     return "   ".join(words)

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
+    from noder_viewer.shown_pair import ShownPair
 
-Show = Literal["prediction", "observed", "difference", "side by side"]
+Show = Literal["prediction", "observed", "difference", "side by side", "before", "after", "checkerboard", "flicker"]
 Carry = Literal["neighbours", "first"]
-Activity = Literal["", "opening", "reading", "fitting", "stopping"]
+Pulled = Literal["moving", "fixed"]
+Activity = Literal["", "opening", "reading", "fitting", "stopping", "pairing", "registering", "stopping registration"]
 
 SHOWS: tuple[Show, ...] = ("observed", "prediction", "difference", "side by side")
+COMPARISONS: tuple[Show, ...] = ("before", "after", "checkerboard", "flicker")
+"""What can be shown of a pair of images beside `SHOWS`."""
+PULLED: dict[Pulled, str] = {
+    "moving": "Moving pulled onto fixed",
+    "fixed": "Fixed pulled onto moving",
+}
 CARRIES: dict[Carry, str] = {
     "neighbours": "Neighbouring scans",
     "first": "First scan only",
@@ -42,6 +50,7 @@ class OverlaySettings:
     quiver: bool = False
     quiver_spacing_mm: float = 8.0
     quiver_scale: float = 1.0
+    landmarks: bool = True
 
     def switched(self, name: str, *, on: bool) -> OverlaySettings:
         """The same with one overlay on or off; a colour map that is switched on takes the place of another."""
@@ -59,16 +68,21 @@ class Session:
     time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
     value_range: the smallest and largest value of all scans. hold_out, exclude: positions in the series.
     saved_in: the folder that `result` was read from or saved to. activity: what runs in the background.
+    pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
+    kept: the snapshot of what was open before the pair, or of the pair.
+    flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
-        equality_operators=dict.fromkeys(("series", "result", "preview", "progress"), operator.is_)
+        equality_operators=dict.fromkeys(("series", "result", "preview", "progress", "pair", "kept"), operator.is_)
     )
 
     series: ImageSeries | None = None
     result: FitResult | None = None
     preview: Trajectory | None = None
+    pair: ShownPair | None = None
     progress: FitProgress | None = None
+    kept: dict[str, Any] | None = None
     hold_out: frozenset[int] = frozenset()
     exclude: frozenset[int] = frozenset()
     mask: Path | None = None
@@ -77,6 +91,9 @@ class Session:
     cursor_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     show: Show = "prediction"
     carry: Carry = "neighbours"
+    pulled: Pulled = "moving"
+    flicker: bool = False
+    square_mm: float = 20.0
     overlays: OverlaySettings = OverlaySettings()
     window: tuple[float, float] = (0.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
@@ -98,6 +115,15 @@ class Session:
         return self.carry if trajectory is None or trajectory.is_prepared else "first"
 
     @property
+    def show_shown(self) -> Show:
+        """`show`; but what there is to see where a map or a pair is missing."""
+        if self.show in COMPARISONS and self.pair is not None:
+            return self.show
+        if self.trajectory is None:
+            return "observed"
+        return "prediction" if self.show in COMPARISONS else self.show
+
+    @property
     def grid(self) -> Grid | None:
         """The closest-RAS grid that is shown: the reference's."""
         return None if self.series is None else self.series.grid
@@ -111,6 +137,11 @@ class Session:
     def is_fitting(self) -> bool:
         """Whether a fit runs, be it on its way to stop."""
         return self.activity in ("fitting", "stopping")
+
+    @property
+    def is_registering(self) -> bool:
+        """Whether two images are being read or registered."""
+        return self.activity in ("pairing", "registering", "stopping registration")
 
     def roles(self) -> tuple[str, ...]:
         """One of "reference", "seen", "held out", "excluded" for each scan; the first is the reference."""
@@ -147,6 +178,7 @@ def _role(index: int, hold_out: Collection[int], exclude: Collection[int]) -> st
 
 
 _PER_SERIES = (
+    "pair",
     "preview",
     "result",
     "saved_in",

@@ -15,6 +15,7 @@ from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, paint_bars
 from noder_viewer.slice_fonts import Fonts
+from noder_viewer.slice_marks import paint_marks
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Written:
         rect = sheet.panes[pane]
         painter.save()
         painter.setClipRect(rect)
+        marks = sheet.scene.marks_on(sheet.scene.images[pane])
+        if marks is not None:
+            paint_marks(painter, rect, sheet.camera, marks)
         slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
         for place, letter in self._letters[pane]:
             painter.drawPixmap(place, letter)

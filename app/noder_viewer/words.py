@@ -9,13 +9,27 @@ from noder_viewer.session import Session
 
 if TYPE_CHECKING:
     from noder.fit import FitResult
+    from noder.image import Image
     from noder.series import ImageSeries
+    from noder_viewer.shown_pair import ShownPair
+
+LAID = {
+    "none": "as the headers say",
+    "centre": "by the centres of mass",
+    "rigid": "rigidly",
+    "affine": "affinely",
+    "given": "by the transform file",
+}
+"""How the moving image was laid on the fixed one, by the kind of its initial alignment."""
 
 
 def title(session: Session) -> str:
     """Name of what is open, for the title bar; empty for nothing."""
     if session.series is None:
         return ""
+    if session.pair is not None:
+        pair, done = session.pair.pair, session.result is not None and session.saved_in is None
+        return f"{pair.moving.name} onto {pair.fixed.name}{' (registration not exported)' if done else ''}"
     path = session.series.reference.image.path
     name = session.series.reference.image.name if path is None else path.name
     unsaved = session.result is not None and session.saved_in is None
@@ -26,10 +40,11 @@ def summary(session: Session) -> str:
     """Number, size and spacing of the scans."""
     if session.series is None:
         return ""
+    what = f"{len(session.times)} scans" if session.pair is None else "A pair on the fixed image's frame"
     grid = session.series.grid
     size = " × ".join(map(str, grid.shape))
     spacing = " × ".join(f"{s:.3g}" for s in grid.spacing)
-    return f"{len(session.times)} scans, {size} voxels of {spacing} mm"
+    return f"{what}, {size} voxels of {spacing} mm"
 
 
 def scan_labels(series: ImageSeries) -> list[str]:
@@ -49,6 +64,8 @@ def tip(image: object) -> str:
 def outcome(session: Session) -> str:
     """What stands under the buttons while no fit runs."""
     result = session.result
+    if session.pair is not None:
+        return "A pair is shown: see the Register tab, which also leads back to the series."
     if result is None or not result.history:
         return ""
     last = result.history[-1]
@@ -59,7 +76,7 @@ def outcome(session: Session) -> str:
 def pending(session: Session) -> str:
     """What the boxes of the series say that the fit on screen was not made with; empty where they agree."""
     result = session.result
-    if result is None or session.is_fitting:
+    if result is None or session.is_fitting or session.pair is not None:
         return ""
     agrees = session.roles() == session.roles_shown() and session.mask == result.config.mask
     return "" if agrees else "Applies to the next fit: press Start."
@@ -72,6 +89,48 @@ def notes_on_voxels(series: ImageSeries) -> list[str]:
         for note in scan.image.notes[len(scan.image.header_notes) :]:
             scans_by_note.setdefault(note, []).append(label)
     return [f"{', '.join(_few(labels))}: {note}." for note, labels in scans_by_note.items()]
+
+
+def registering_words(session: Session) -> str:
+    """What stands under the buttons of the Register tab while it runs."""
+    from noder_viewer.pair_jobs import SCORING
+
+    if session.progress is not None and session.progress.stage == SCORING:
+        return "Scoring the map and inverting it…"
+    return progress_words(session)
+
+
+def registration_outcome(session: Session) -> str:
+    """What stands there once it has ended."""
+    shown, result = session.pair, session.result
+    if shown is None or result is None or shown.scores is None:
+        return ""
+    last = result.history[-1] if result.history else None
+    how = "Stopped" if result.stopped else "Registered"
+    of = f" of {last.total}" if last is not None and result.stopped else ""
+    steps = "" if last is None else f" after {last.step}{of} steps,"
+    folds = shown.scores["folds_percent"]
+    words = "no folds" if folds == 0 else f"{folds:.2g} % of the mask folds"
+    device = "GPU" if "cuda" in result.provenance.device else "CPU"
+    return f"{how}{steps} {result.provenance.seconds:.0f} s ({device}, seed {result.config.seed}), {words}"
+
+
+def pair_notes(shown: ShownPair) -> str:
+    """What was done to the pair before it was registered, and what is odd about it."""
+    pair = shown.pair
+    laid = f"The moving image was laid on the fixed one {LAID[pair.initial.kind]}"
+    lines = [f"{laid}, a shift of {pair.initial.shift_mm:.1f} mm. Compared in: {pair.mask_name}."]
+    lines += [f"{image.name}: {_stored(image)}." for image in (pair.fixed, pair.moving)]
+    lines += [f"{note[0].upper()}{note[1:]}." for note in pair.notes]
+    lines += [f"{image.name}: {note}." for image in (pair.fixed, pair.moving) for note in image.notes]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _stored(image: Image) -> str:
+    """How the voxels lie in the file: what a wrong orientation shows first."""
+    grid = image.stored_grid
+    size, spacing = (" × ".join(f"{v:.3g}" for v in values) for values in (grid.shape, grid.spacing))
+    return f"stored {grid.orientation}, {size} voxels of {spacing} mm"
 
 
 def _few(labels: list[str]) -> list[str]:

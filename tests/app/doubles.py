@@ -15,7 +15,7 @@ from torch import Tensor
 
 from noder.fields import DisplacementField
 from noder.grid import Grid
-from noder_viewer.session import OverlaySettings
+from noder_viewer.session import OverlaySettings, Session
 
 
 @dataclass(eq=False)
@@ -113,7 +113,18 @@ def phantom(grid: Grid) -> np.ndarray[Any, Any]:
     return egg.astype(np.float32)
 
 
-def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
+class SessionDouble(SimpleNamespace):
+    """Fields as they are given; what is shown follows from them by the session's own rule."""
+
+    pair = None
+
+    @property
+    def show_shown(self) -> str:
+        """As `Session.show_shown`."""
+        return str(Session.show_shown.fget(self))
+
+
+def session(grid: Grid | None = None, **changes: Any) -> SessionDouble:
     """The fields of a Session with a series of three scans and a growing trajectory."""
     grid = grid or ras_grid()
     data = phantom(grid)
@@ -134,7 +145,7 @@ def session(grid: Grid | None = None, **changes: Any) -> SimpleNamespace:
         "window": (0.0, 1000.0),
         "radiological": False,
     }
-    made = SimpleNamespace(**{**fields, **changes})
+    made = SessionDouble(**{**fields, **changes})
     made.carry_shown = made.carry
     return made
 

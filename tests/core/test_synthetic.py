@@ -1,5 +1,7 @@
 """Pairs to learn from: their deformation is the one between the images, it has its inverse, and chance repeats."""
 
+from itertools import permutations, product
+
 import pytest
 import torch
 
@@ -41,8 +43,8 @@ def test_the_forward_map_pulls_moving_onto_fixed() -> None:
 def test_pairs_of_given_images_are_made_of_them() -> None:
     given = smooth_noise(1, 33, 8, chance(0))
     pair = known_pair(33, [given], 1.0, chance(1))
-    places = [given.permute(0, *axes).flip(flips) for axes in ((1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1))
-              for flips in ([], [1], [2], [3], [1, 2], [1, 3], [2, 3], [1, 2, 3])]  # fmt: skip
+    positions = product(permutations((1, 2, 3)), ([], [1], [2], [3], [1, 2], [1, 3], [2, 3], [1, 2, 3]))
+    places = [given.permute(0, *axes).flip(flips) for axes, flips in positions]
     alike = [float(torch.corrcoef(torch.stack([place.flatten(), pair.moving.flatten()]))[0, 1]) for place in places]
     assert max(alike) > 0.6  # shading, noise and contrast are its own
     assert sorted(alike)[-2] < 0.4
