@@ -1,6 +1,6 @@
 """What a registration with NePhi takes: memory over the empty program, a step, the dense field, a slice.
 
-    python bench/bench_nephi.py [--size 175] [--steps 5] [--threads 2]
+    python bench/bench_nephi.py [--mode encoder+io] [--size 175] [--steps 5] [--threads 2]
 
 Two textures of size^3 voxels, the second pushed; times are the medians of `--steps` steps on each size of the images.
 The error of the nodes is that of the cubics between them beside the networks evaluated at the voxels themselves.
@@ -21,6 +21,8 @@ from noder.grid import Grid, sample_at_index
 from noder.methods import NephiSettings, Problem
 from noder.methods.mending import composed_maps
 from noder.methods.nephi import NephiFit
+from noder.methods.nephi_pair import plan_of
+from noder.methods.nephi_settings import MODES
 from noder.methods.neural_field import NeuralField
 
 SLICES = 20
@@ -29,27 +31,34 @@ _POINTS = 20_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=MODES[:2], default=MODES[0])
     parser.add_argument("--size", type=int, default=175)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{described(machine())}; {options.threads} threads, {options.size}^3")
+    print(f"{described(machine())}; {options.threads} threads, {options.size}^3, {options.mode}")
     problem = pushed(options.size)
-    small = NephiFit(pushed(32), NephiSettings(coarse_iterations=1, middle_iterations=1, fine_iterations=1), 0)
+    small = NephiFit(pushed(32), short(options.mode, 1), 0)
     for _ in small.run():  # compiles, and takes what torch keeps
         pass
     base = resident_mib()
     reset_peak()
-    fit = timed_steps(problem, options.steps)
+    fit = timed_steps(problem, options.mode, options.steps)
     print(f"peak over base         {peak_mib() - base:8.0f} MiB (the two images are {8 * options.size**3 / 2**20:.0f})")
     timed_maps(fit, problem.grid)
 
 
-def timed_steps(problem: Problem, count: int) -> NephiFit:
+def short(mode: str, count: int) -> NephiSettings:
+    """So many steps on each size."""
+    return NephiSettings(
+        mode=mode, coarse_iterations=count, middle_iterations=count, fine_iterations=count, io_iterations=count
+    )
+
+
+def timed_steps(problem: Problem, mode: str, count: int) -> NephiFit:
     """A short fit through all sizes; prints the median second of a step on each."""
-    settings = NephiSettings(coarse_iterations=count, middle_iterations=count, fine_iterations=count)
-    fit, seconds = NephiFit(problem, settings, 0), dict[str, list[float]]()
+    fit, seconds = NephiFit(problem, short(mode, count), 0), dict[str, list[float]]()
     before = time.perf_counter()
     for iteration in fit.run():
         now = time.perf_counter()
@@ -57,10 +66,7 @@ def timed_steps(problem: Problem, count: int) -> NephiFit:
         before = time.perf_counter()
     for stage, taken in seconds.items():
         print(f"a step, {stage:24s}{median(taken):6.2f} s")
-    usual = NephiSettings()
-    counts = (
-        usual.coarse_iterations, usual.middle_iterations, usual.middle_iterations, usual.fine_iterations,
-    )  # fmt: skip
+    counts = [n for plan in plan_of(problem.grid, NephiSettings(mode=mode)) for _, n in plan.levels]
     whole = sum(median(taken) * n for taken, n in zip(seconds.values(), counts, strict=True))
     print(f"all steps of the default preset {whole:8.0f} s; 50 of the last kind {50 * median(taken):6.0f} s")
     return fit

@@ -161,12 +161,13 @@ class PairFit:
 
     def _begin(self, stage: Stage) -> None:
         """Add a stage, and an optimiser of all of it that is to be learnt."""
-        trained = self.settings.mode != "optimise"
+        trained, settings = self.settings.mode != "optimise", self.settings
         decoders, codes = stage.decoders.to(self._device), stage.codes.to(self._device).learnable()
         self.stages.append(replace(stage, decoders=decoders.requires_grad_(not trained), codes=codes))
-        groups = [{"params": codes.parameters(), "lr": 1.0, "rate": self.settings.code_rate}]
+        rate = settings.io_rate if trained else settings.code_rate
+        groups = [{"params": codes.parameters(), "lr": 1.0, "rate": rate}]
         if not trained:
-            networks = {"params": list(decoders.parameters()), "lr": 1.0, "rate": self.settings.learning_rate}
+            networks = {"params": list(decoders.parameters()), "lr": 1.0, "rate": settings.learning_rate}
             groups.insert(0, networks)
         self._optimiser = torch.optim.Adam(groups, fused=self._device.type == "cpu")
 

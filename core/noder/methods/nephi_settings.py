@@ -24,6 +24,9 @@ class NephiSettings:
     io_iterations: int = field(
         default=20, metadata={"label": "Iterations of the codes", "unit": "", "range": (1, 5000),
                               "help": "In mode encoder+io, at each size of each stage"})  # fmt: skip
+    io_rate: float = field(
+        default=0.1, metadata={"label": "Their step", "unit": "", "range": (0.00001, 1.0),
+                               "help": "Learning rate of Adam on the codes in mode encoder+io"})  # fmt: skip
     similarity: str = field(
         default="local", metadata={"label": "Similarity", "unit": "", "range": SIMILARITIES,
                                    "help": "local: squared local correlation on all voxels. global: correlation over "
