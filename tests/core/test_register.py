@@ -185,6 +185,9 @@ def test_warp_pulls_images_and_labels_both_ways(folder: Path, out: Path) -> None
         (["--fields", "ants"], 2, "itk, fsl"),
         (["--set", "similarity=guess"], 2, "local, global"),
         (["--max-seconds", "0"], 2, "leaves no time"),
+        (["--mode", "guess"], 2, "choose from optimise, encoder+io, encoder"),
+        (["--mode", "encoder", "--weights", "missing.safetensors"], 2, "or give a file"),
+        (["--mode", "encoder", "--weights", "landmarks.csv"], 3, "cannot be read as weights of NePhi"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_before_any_work(
@@ -210,6 +213,18 @@ def test_a_constant_image_and_nan_are_told(folder: Path, tmp_path: Path) -> None
     done = noder("warp", tmp_path, folder / "moving.nii.gz", "-o", tmp_path / "warped.nii.gz")
     assert done.returncode == 3
     assert "holds no field.nii.gz" in done.stderr
+
+
+def test_one_look_of_the_trained_networks_brings_the_landmarks_nearer(folder: Path, tmp_path: Path) -> None:
+    done = noder(
+        "register", folder / "fixed.nii.gz", folder / "moving.nii.gz", "-o", tmp_path, "--mode", "encoder",
+        "--initial", folder / "initial.tfm", "--landmarks", folder / "landmarks.csv", "--json", "--quiet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["settings"]["mode"] == "encoder"
+    assert found["tre_mean_mm"] < 0.8 * found["initial"]["tre_mean_mm"]
+    assert found["folds_percent"] == 0
 
 
 def test_time_that_is_up_is_told_with_how_far_it_got(folder: Path, tmp_path: Path) -> None:
