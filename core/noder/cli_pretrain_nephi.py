@@ -41,7 +41,7 @@ def nephi(
     """Train NePhi's encoder and decoders, on random shapes, on images, or both.
 
     Writes the weights, a .json card, a .log, and a .html with live curves beside them. Every 500 steps all of it is
-    kept in a .state.safetensors, from which --resume goes on.
+    kept in a .state.safetensors, from which --resume goes on, with another number of --steps if need be.
     """
     if out.suffix != WEIGHTS:
         raise UsageError(f"{out} cannot hold weights: give a name that ends in {WEIGHTS}.")

@@ -108,7 +108,7 @@ def _settings(preset: str, assignments: list[str], options: dict[str, str | None
 
     from noder.fit_config import check_settings, preset_settings
 
-    settings = settings_of("nephi", preset, assignments) or preset_settings("nephi", preset)
+    settings: Any = settings_of("nephi", preset, assignments) or preset_settings("nephi", preset)
     given: NephiSettings = replace(settings, **{name: value for name, value in options.items() if value is not None})
     check_settings(given)
     return given

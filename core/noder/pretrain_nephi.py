@@ -333,7 +333,9 @@ def _gradient(leaf: Tensor) -> Tensor:
 
 
 def _fingerprint(paths: Sequence[Path], config: NephiPretrainConfig) -> str:
-    described = {"data": _data(paths), "config": asdict(config)}
+    free = ("steps", "workers")  # a run may be shortened or go on for longer, and steps do not depend on who makes them
+    settled = {name: value for name, value in asdict(config).items() if name not in free}
+    described = {"data": _data(paths), "config": settled}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

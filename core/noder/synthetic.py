@@ -163,7 +163,8 @@ def _exponential(v: Tensor) -> Tensor:
     if edge % 2 == 0:
         return u
     finer = cubic_matrix(half, edge)
-    return 2 * apply_separable((finer, finer, finer), u)
+    found: Tensor = 2 * apply_separable((finer, finer, finer), u)
+    return found
 
 
 def _linear_velocity(edge: int, chance: Generator) -> Tensor:
