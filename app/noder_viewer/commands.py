@@ -94,9 +94,11 @@ class Commands:
         self._open([Path(name) for name in names])
 
     def open_folder(self) -> None:
-        """Ask for a folder of scans or a saved fit."""
+        """Ask for a folder of scans, a saved fit or a registration."""
         start = str(self._settings.folder("open"))
-        name = QFileDialog.getExistingDirectory(self._window, "Open a folder of scans or a saved fit", start)
+        name = QFileDialog.getExistingDirectory(
+            self._window, "Open a folder of scans, a saved fit or a registration", start
+        )
         self._open([Path(name)] if name else [])
 
     def open_sample(self) -> None:
@@ -123,7 +125,8 @@ class Commands:
         start = str(unused(self._settings.folder("export") / "registration"))
         name, _ = QFileDialog.getSaveFileName(self._window, "Write the registration as a folder", start)
         if name:
-            self._controller.registering.write(Path(name))
+            panel = self._window.register_panel
+            self._controller.registering.write(Path(name), panel.conventions())
         return bool(name)
 
     def turn_direction(self) -> None:

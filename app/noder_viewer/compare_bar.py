@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from noder_viewer.session import COMPARISONS, PULLED, Pulled
 
@@ -65,6 +65,8 @@ class CompareBar(QWidget):
             "The direction. The pulled image is the one that bends: the moving one by the map,\n"
             "the fixed one by its inverse. Both are seen in the fixed image's frame. (D)"
         )
+        self.pulled.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.pulled.setMinimumContentsLength(10)
         self.pulled.activated.connect(self._on_pulled)
         self.square = QDoubleSpinBox()
         self.square.setRange(0.5, 500.0)
@@ -74,11 +76,13 @@ class CompareBar(QWidget):
         self.square.setToolTip("Side of a square of the checkerboard")
         self.square.valueChanged.connect(self._on_square)
         options = QWidget(self)
-        row = QHBoxLayout(options)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.pulled, 1)
-        row.addWidget(QLabel("Squares"))
-        row.addWidget(self.square)
+        rows = QGridLayout(options)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addWidget(self.pulled, 0, 0, 1, 2)
+        rows.addWidget(QLabel("Squares"), 1, 0)
+        rows.addWidget(self.square, 1, 1)
+        rows.setColumnStretch(1, 1)
         return options
 
     def _on_button(self) -> None:

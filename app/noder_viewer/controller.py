@@ -18,6 +18,7 @@ from noder_viewer.exporting import Exporting
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
+from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
@@ -29,6 +30,7 @@ from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
+from noder_viewer.volume_counts import VolumeCounts
 
 WARM_UP_AFTER_MS = 60
 """After the window is shown: its first paint comes before the heavy imports."""
@@ -42,12 +44,14 @@ class Controller(QObject):
 
     def __init__(self, window: MainWindow, session: Session, settings: Settings) -> None:
         super().__init__()
+        without_feature_hook()  # before the first thread imports anything
         self.window, self.session, self.settings = window, session, settings
         self._garbage = GuiGarbage(self)
         self.presenter = Presenter(window, session, self)
         self.fitting = Fitting(window, session, self.presenter, self)
         self.registering = Registering(window, session, settings, self.presenter, self)
         self.register_view = RegisterView(window, session, self.registering, self)
+        self.volume_counts = VolumeCounts(window.register_panel.inputs, self)
         self.flicker = Flicker(session, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.exporting = Exporting(window, session, settings, self)
@@ -147,6 +151,7 @@ class Controller(QObject):
         self.flicker.shut_down()
         self.registering.shut_down()
         self.register_view.shut_down()
+        self.volume_counts.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us

@@ -70,7 +70,8 @@ class Exporting(QObject):
         self._settings.set_folder("export", request.folder.parent)
         if self.dialog is not None:
             self.dialog.set_progress(None, "Writing…")
-        job = Export(self._session.result, request.names, request.times, request.folder, request.carry, picture)
+        pair = None if self._session.pair is None else self._session.pair.pair
+        job = Export(self._session.result, request.names, request.times, request.folder, request.carry, picture, pair)
         self._exports.submit(job)
 
     def cancel(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QSpinBox,
     QToolButton,
     QWidget,
 )
@@ -54,14 +56,14 @@ class FileDrop(QWidget):
             self._take(Path(name))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if len(local_paths(event.mimeData())) == 1:
+        if _one_file(event.mimeData()) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        paths = local_paths(event.mimeData())
-        if len(paths) == 1:
+        path = _one_file(event.mimeData())
+        if path is not None:
             event.acceptProposedAction()
-            self._take(paths[0])
+            self._take(path)
 
     def _take(self, path: Path) -> None:
         self.folder = path.parent
@@ -70,7 +72,7 @@ class FileDrop(QWidget):
 
 
 class ImageRow(FileDrop):
-    """An image: a scan of the open series, or a file."""
+    """An image: a scan of the open series, or a file; of one that holds several volumes, a spin box asks which."""
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(title, IMAGES, parent)
@@ -81,12 +83,17 @@ class ImageRow(FileDrop):
         self.combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.activated.connect(self._on_activated)
+        self._counts: dict[Path, int] = {}
+        self.volume = QSpinBox()
+        self.volume.setAccessibleName(f"Volume of the {title.lower()}")
+        self.volume.valueChanged.connect(self._on_volume)
         self.button = QPushButton("Browse…")
         self.button.setToolTip(f"Choose a file: {title.lower()}")
         self.button.clicked.connect(self.browse)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.combo, 1)
+        row.addWidget(self.volume)
         row.addWidget(self.button)
         self._fill()
 
@@ -101,7 +108,19 @@ class ImageRow(FileDrop):
         self._fill()
 
     def set_path(self, path: Path | None) -> None:
+        self._counts = {}  # a file may have been written anew under its name
         self.set_source(None if path is None else Source(path))
+
+    @property
+    def uncounted(self) -> Path | None:
+        """The file that is chosen, where nobody has said how many volumes it holds."""
+        path = None if self._source is None else self._source.path
+        return None if path in self._counts else path
+
+    def set_volumes(self, counts: dict[Path, int]) -> None:
+        """How many volumes files hold."""
+        self._counts |= counts
+        self._fill()
 
     def set_scans(self, scans: list[tuple[str, Image]]) -> None:
         """The scans of the open series; a choice among others than these is taken back."""
@@ -112,6 +131,7 @@ class ImageRow(FileDrop):
         self._fill()
 
     def _fill(self) -> None:
+        self._show_volume()
         chosen, self._items = self._source, [None, *self._scans]
         if chosen is not None and chosen.path is not None:
             self._items.append(chosen)
@@ -121,6 +141,25 @@ class ImageRow(FileDrop):
         self.combo.addItem(_FILE)
         self.combo.setCurrentIndex(self._items.index(chosen) if chosen in self._items else 0)
         self.combo.setToolTip(self._tip(chosen))
+
+    def _show_volume(self) -> None:
+        """The spin box, for a file of several volumes alone."""
+        chosen = self._source
+        n = 1 if chosen is None or chosen.path is None else self._counts.get(chosen.path, 1)
+        self.volume.setVisible(n > 1)
+        if chosen is None or n == 1:
+            return
+        self._source = replace(chosen, volume=min(chosen.volume or 0, n - 1))
+        self.volume.blockSignals(True)
+        self.volume.setRange(0, n - 1)
+        self.volume.setValue(self._source.volume or 0)
+        self.volume.blockSignals(False)
+        self.volume.setToolTip(f"Which of the {n} volumes of {chosen.name}: 0 to {n - 1}")
+
+    def _on_volume(self, volume: int) -> None:
+        if self._source is not None:
+            self.set_source(replace(self._source, volume=volume))
+            self.changed.emit()
 
     def _tip(self, source: Source | None) -> str:
         if source is None:
@@ -186,6 +225,12 @@ class FileRow(FileDrop):
 def local_paths(data: QMimeData) -> list[Path]:
     """The files of a drop."""
     return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
+
+
+def _one_file(data: QMimeData) -> Path | None:
+    """The one file of a drop; a folder is for the window: scans, a fit, a registration."""
+    paths = local_paths(data)
+    return paths[0] if len(paths) == 1 and not paths[0].is_dir() else None
 
 
 def captioned(text: str, widget: QWidget) -> QLabel:

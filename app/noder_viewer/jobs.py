@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
     from noder.fit_config import FitConfig
     from noder.grid import Grid
+    from noder.pair import Pair
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
+    from noder_viewer.pair_jobs import PairReopened
     from noder_viewer.session import Session
 
 N_THUMBNAILS = 14
@@ -131,20 +133,24 @@ class WarmUpCanvas:
 
 @dataclass(frozen=True)
 class Read:
-    """Headers first, then all data; a folder with a result.json is a saved fit. Raises InputError."""
+    """Headers first, then all data; a folder with a result.json is a saved fit or registration. Raises InputError."""
 
     paths: list[Path]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, task: Reporter) -> Opened:
+    def __call__(self, task: Reporter) -> Opened | PairReopened:
         import_engine()
+        from noder.stored_files import is_registration
+
         folder = saved_fit_folder(self.paths)
         result = None
         if folder is not None:
-            from noder.store import load_result
-            from noder_viewer.pair_jobs import refuse_registration
+            if is_registration(folder):
+                from noder_viewer.pair_jobs import reopened
 
-            refuse_registration(folder)
+                return reopened(folder, task)
+            from noder.store import load_result
+
             result = load_result(folder)
             series = result.series
         else:
@@ -184,6 +190,7 @@ class Export:
     folder: Path
     carry: str
     picture: bytes | None = None
+    pair: Pair | None = None
 
     def __call__(self, task: Reporter) -> list[Path]:
         paths: list[Path] = []
@@ -199,9 +206,11 @@ class Export:
 
     def _volumes(self, result: FitResult, task: Reporter) -> list[Path]:
         from noder.export import export_steps
+        from noder.pair import timeline_words
 
         share_cores(leave_one=True)
-        steps = export_steps(result, self.names, self.times, self.folder, carry=self.carry)
+        about = None if self.pair is None else timeline_words(self.pair)
+        steps = export_steps(result, self.names, self.times, self.folder, carry=self.carry, about=about)
         try:
             while True:
                 task.report(next(steps))

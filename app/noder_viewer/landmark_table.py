@@ -38,7 +38,7 @@ class LandmarkTable(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._fixed: Points | None = None
-        self.visible_box = QCheckBox("Show on the slices: dot fixed, ring moving, line error")
+        self.visible_box = QCheckBox("Show: dot fixed, ring moving, line error")
         self.visible_box.setToolTip(CONVENTION + " (L)")
         self.visible_box.clicked.connect(self.shown_requested)
         self.hint = QLabel("No landmarks: choose a table of fixed and moving points above, and press Start.")

@@ -1,4 +1,4 @@
-"""Opens scans and saved fits in the background; what is open stays until the new has been read whole."""
+"""Opens scans, saved fits and registrations in the background; what is open stays until the new has been read whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from noder_viewer.fitting import Fitting
 from noder_viewer.jobs import Opened, Read
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
+from noder_viewer.pair_jobs import PairReopened
 from noder_viewer.presenter import Presenter
 from noder_viewer.registering import Registering
 from noder_viewer.session import Session
@@ -131,15 +132,18 @@ class Opening(QObject):
         session.activity = ""
         self._show_config()
         session.status = f"Opened {named(value.paths)}"
-        if self.remember:
-            self._settings.add_recent(value.paths)
-            self._window.set_recent(self._settings.recent())
-        self._presenter.refresh()
-        self.opened.emit()
+        self._done(value.paths)
 
     def shut_down(self) -> None:
         """Stop reading."""
         self._reader.shut_down()
+
+    def _done(self, paths: list[Path]) -> None:
+        if self.remember:
+            self._settings.add_recent(paths)
+            self._window.set_recent(self._settings.recent())
+        self._presenter.refresh()
+        self.opened.emit()
 
     def _put_aside(self, sentence: str, notes: Sequence[str] = ()) -> None:
         """An unsaved fit is about to be replaced: keep it for an Undo. `notes` are said with it, or alone."""
@@ -173,6 +177,11 @@ class Opening(QObject):
     def _on_read(self, value: object) -> None:
         if isinstance(value, Opened):
             self.take(value)
+        elif isinstance(value, PairReopened):
+            self._window.banner.clear()
+            self._earlier = None  # the registration keeps what was open
+            self._registering.take(value)
+            self._done([value.folder])
 
     def _on_failed(self, error: object) -> None:
         self._session.activity = ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from noder_viewer.jobs import Reporter, import_engine, share_cores
 from noder_viewer.shown_pair import Levels, ShownPair
@@ -14,8 +15,9 @@ from noder_viewer.shown_pair import Levels, ShownPair
 if TYPE_CHECKING:
     from noder.fit import FitProgress
     from noder.image import Image
-    from noder.landmarks import Landmarks
     from noder.methods import NephiSettings
+    from noder.pair_given import Given
+    from noder.register import Registration
 
 SCORING = "Scoring"
 """Stage of the last progress of a registration: its scores are being computed."""
@@ -35,11 +37,15 @@ _FLAGS = {
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where an image comes from: a file, or a scan of the open series (`label` names it)."""
+    """Where an image comes from: a file, `volume` of it where it holds several, or a scan of the open series.
+
+    `label` names the scan.
+    """
 
     path: Path | None = None
     scan: Image | None = None
     label: str = ""
+    volume: int | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +72,15 @@ class RegisterChoice:
     max_seconds: float | None = None
     nan_to_zero: bool = False
 
+    def given(self, settings: NephiSettings) -> Given:
+        """As it is written with the registration."""
+        from noder.pair_given import Given
+
+        return Given(
+            self.labels, self.landmarks, self.space, self.swapped, self.initial, self.preset, settings, self.device,
+            self.max_seconds,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class PairOpened:
@@ -73,6 +88,14 @@ class PairOpened:
 
     shown: ShownPair
     value_range: Levels
+
+
+@dataclass(frozen=True)
+class PairReopened(PairOpened):
+    """A registration that was read from `folder`, and the choice that it was made with."""
+
+    choice: RegisterChoice
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,6 @@ class OpenPair:
 
     def _opened(self, task: Reporter) -> PairOpened:
         from noder.pair import open_pair
-        from noder.pair_scores import Truth
 
         share_cores(leave_one=True)
         choice = self.choice
@@ -100,12 +122,12 @@ class OpenPair:
         for image in (fixed, moving):
             task.report(f"Reading {image.name}…")
             image.numpy()
-        truth = Truth(*choice.labels, _landmarks(choice, fixed, moving))
-        truth.check()
+        given = choice.given(_settings(choice))
+        truth = given.truth(fixed.grid, moving.grid)
         _check_labels(choice.labels)
         task.report("Laying the moving image on the fixed one…")
         pair = open_pair(fixed, moving, choice.initial, *choice.masks)
-        return _shown(pair, truth)
+        return _shown(pair, truth, given)
 
     def _image(self, source: Source) -> Image:
         from noder.errors import InputError
@@ -115,12 +137,30 @@ class OpenPair:
             return source.scan.raw
         if source.path is None:
             raise InputError("Choose a fixed and a moving image first: drop a file on each row, or browse for it.")
-        if volumes_in(source.path) > 1:
+        if source.volume is None and volumes_in(source.path) > 1:
             raise InputError(
-                f"{source.path.name} holds {volumes_in(source.path)} volumes where one is wanted. Open it as a series; "
-                "its scans can then be chosen in the rows of the Register tab."
+                f"{source.path.name} holds {volumes_in(source.path)} volumes where one is wanted. Choose its number "
+                "beside its name."
             )
-        return Image.open(source.path, nan_to_zero=self.choice.nan_to_zero)
+        return Image.open(source.path, source.volume, nan_to_zero=self.choice.nan_to_zero)
+
+
+@dataclass(frozen=True)
+class CountVolumes:
+    """How many volumes each file holds, from their headers; 1 for what is no image: who opens it says so."""
+
+    paths: tuple[Path, ...]
+
+    def __call__(self, task: Reporter) -> dict[Path, int]:
+        import_engine()
+        from noder.errors import InputError
+        from noder.image import volumes_in
+
+        found = dict.fromkeys(self.paths, 1)
+        for path in self.paths:
+            with suppress(InputError):
+                found[path] = volumes_in(path)
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,53 +169,52 @@ class ExportPair:
 
     shown: ShownPair
     folder: Path
+    conventions: tuple[str, ...] = ("itk",)
 
     def __call__(self, task: Reporter) -> tuple[ShownPair, list[Path]]:
         from noder.pair_files import write_registration
 
-        registration, scores = self.shown.registration, self.shown.scores
-        if registration is None or scores is None:
+        registration, scores, given = self.shown.registration, self.shown.scores, self.shown.given
+        if registration is None or scores is None or given is None:
             raise ValueError("the pair is not registered: there is nothing to write")
         share_cores(leave_one=True)
-        return self.shown, write_registration(registration, scores, self.folder)
+        return self.shown, write_registration(registration, scores, self.folder, self.conventions, given)
 
 
 def registration_steps(shown: ShownPair, choice: RegisterChoice) -> Generator[FitProgress, bool | None, ShownPair]:
     """Register and score a pair; to be driven in the thread of a fit."""
-    from typing import cast
-
-    from noder.fit_config import preset_settings
-    from noder.pair_scores import scores, target_errors
+    from noder.pair_scores import scores
     from noder.register import register_steps
 
     share_cores(leave_one=True)
-    settings = cast("NephiSettings", choice.settings or preset_settings("nephi", choice.preset))
-    registration = yield from register_steps(shown.pair, settings, choice.seed, choice.device, choice.max_seconds)
+    registration = yield from register_steps(
+        shown.pair, _settings(choice), choice.seed, choice.device, choice.max_seconds
+    )
     if registration.fit.history:  # none where nothing was optimised
         yield dataclasses.replace(registration.fit.history[-1], stage=SCORING, seconds_left=None)
-    trajectory = registration.fit.trajectory.prepare()  # what the window reads in the other direction
-    errors = None
-    if shown.landmarks is not None:
-        errors = target_errors(shown.pair, trajectory.field(shown.pair.frame, 1.0), shown.landmarks)
-    found = scores(registration, shown.truth)
-    return dataclasses.replace(shown, registration=registration, scores=found, errors=errors)
+    registration.fit.trajectory.prepare()  # what the window reads in the other direction
+    return _registered(shown, registration, scores(registration, shown.truth))
 
 
-def refuse_registration(folder: Path) -> None:
-    """Raise InputError where a folder holds the files of a registration, which is no fit that can be opened again."""
-    import json
+def reopened(folder: Path, task: Reporter) -> PairReopened:
+    """Read a registration that was written, with its images. Raises InputError."""
+    from noder.pair_store import read_registration
 
-    from noder.errors import InputError
-
-    try:
-        described = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return  # who reads the fit says what is wrong with it
-    if isinstance(described, dict) and "initial_transform" in described:
-        raise InputError(
-            f"{folder} holds the files of a registered pair, which the window does not open again. Give both images to "
-            "the Register tab; result.json tells the settings and the seed."
-        )
+    share_cores(leave_one=True)
+    task.report(f"Opening the registration in {folder.name}…")
+    found = read_registration(folder)
+    pair, fit = found.registration.pair, found.registration.fit
+    opened = _shown(pair, found.truth, found.given)
+    task.report("Computing the inverse map…")
+    fit.trajectory.prepare()
+    shown = _registered(opened.shown, found.registration, found.scores)
+    given, nan_to_zero = found.given, pair.fixed.nan_to_zero or pair.moving.nan_to_zero
+    choice = RegisterChoice(
+        Source(pair.fixed.path, volume=pair.fixed.volume), Source(pair.moving.path, volume=pair.moving.volume),
+        pair.masks, given.labels, given.landmarks, given.space, given.swapped, given.initial, given.preset,
+        given.settings or fit.config.settings, fit.config.seed, given.device, given.max_seconds, nan_to_zero,
+    )  # fmt: skip
+    return PairReopened(shown, opened.value_range, choice, folder)
 
 
 def in_window_words(sentence: str) -> str:
@@ -183,18 +222,6 @@ def in_window_words(sentence: str) -> str:
     for flag, words in _FLAGS.items():
         sentence = sentence.replace(flag, words)
     return sentence
-
-
-def _landmarks(choice: RegisterChoice, fixed: Image, moving: Image) -> Landmarks | None:
-    if choice.landmarks is None:
-        return None
-    from noder.landmarks import Landmarks, read_landmarks
-
-    found = read_landmarks(choice.landmarks, choice.space)
-    if choice.swapped:
-        found = Landmarks(found.moving, found.fixed)
-    found.check(fixed.grid, moving.grid, choice.landmarks.name)
-    return found
 
 
 def _check_labels(labels: tuple[Path | None, Path | None]) -> None:
@@ -206,11 +233,28 @@ def _check_labels(labels: tuple[Path | None, Path | None]) -> None:
             Image.open(path)
 
 
-def _shown(pair: Any, truth: Any) -> PairOpened:
+def _settings(choice: RegisterChoice) -> NephiSettings:
+    from noder.fit_config import preset_settings
+
+    return cast("NephiSettings", choice.settings or preset_settings("nephi", choice.preset))
+
+
+def _registered(shown: ShownPair, registration: Registration, scores: dict[str, Any]) -> ShownPair:
+    """The pair with what was found, and how far each landmark is off."""
+    from noder.pair_scores import target_errors
+
+    errors = None
+    if shown.landmarks is not None:
+        field = registration.fit.trajectory.field(shown.pair.frame, 1.0)
+        errors = target_errors(shown.pair, field, shown.landmarks)
+    return dataclasses.replace(shown, registration=registration, scores=scores, errors=errors)
+
+
+def _shown(pair: Any, truth: Any, given: Given) -> PairOpened:
     from noder_viewer.frames import default_window
 
     moving, fixed = (scan.image.numpy() for scan in pair.series.scans)
-    shown = ShownPair(pair, truth, (default_window(moving), default_window(fixed)))
+    shown = ShownPair(pair, truth, (default_window(moving), default_window(fixed)), given=given)
     seen = (moving, fixed) if shown.scale == (1.0, 0.0) else (fixed,)
     bottom, top = min(float(v.min()) for v in seen), max(float(v.max()) for v in seen)
     return PairOpened(shown, (bottom, max(top, bottom + 1e-6)))

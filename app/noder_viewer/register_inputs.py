@@ -89,10 +89,36 @@ class RegisterInputs(QWidget):
         for row in (self.fixed, self.moving, *self.masks, *self.labels, self.landmarks, self.transform):
             row.folder = folder
 
+    def set_volumes(self, counts: dict[Path, int]) -> None:
+        """How many volumes files hold: where it is more than one, its row asks which."""
+        for row in (self.fixed, self.moving):
+            row.set_volumes(counts)
+        self._on_changed()
+
+    def uncounted(self) -> tuple[Path, ...]:
+        """The files of the images whose number of volumes is not known yet."""
+        return tuple(dict.fromkeys(row.uncounted for row in (self.fixed, self.moving) if row.uncounted is not None))
+
     def set_initial(self, name: str) -> None:
         """Choose how to begin, a key of `INITIALS`."""
         self.initial.setCurrentIndex(self.initial.findData(name))
         self._show()
+
+    def set_choice(self, choice: RegisterChoice) -> None:
+        """Put a choice into the rows."""
+        rows = (self.fixed, self.moving, *self.masks, *self.labels, self.landmarks)
+        if choice.fixed.path is not None:
+            self.set_folder(choice.fixed.path.parent)
+        self.fixed.set_source(choice.fixed)
+        self.moving.set_source(choice.moving)
+        for row, path in zip(rows[2:], (*choice.masks, *choice.labels, choice.landmarks), strict=True):
+            row.set_path(path)
+        self.space.setCurrentText(choice.space)
+        self._swapped = choice.swapped
+        begin = choice.initial
+        self.transform.set_path(begin if isinstance(begin, Path) else None)
+        self.set_initial("file" if isinstance(begin, Path) else begin)
+        self._on_changed()
 
     @property
     def is_complete(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
@@ -56,6 +57,7 @@ class RegisterPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._choices: FitChoices | None = None
+        self._chosen: RegisterChoice | None = None
         self._busy = self._free = False
         self.inputs = RegisterInputs()
         self.inputs.changed.connect(self._refresh)
@@ -78,6 +80,11 @@ class RegisterPanel(QWidget):
         self.set_back("", False)
         self.set_scores(None, "")
 
+    def heightForWidth(self, width: int) -> int:
+        """At least what all rows need below each other: the layout forgets the tabs, whose own wish it ignores."""
+        layout = self.layout()
+        return max(super().heightForWidth(width), -1 if layout is None else layout.minimumHeightForWidth(width))
+
     def set_choices(self, choices: FitChoices) -> None:
         """Fill in presets and devices, once known."""
         self._choices = choices
@@ -90,6 +97,7 @@ class RegisterPanel(QWidget):
             if name != "cuda" or choices.has_gpu:
                 self.device.addItem(text, name)
         self._on_preset()
+        self._show_chosen()
         self._refresh()
 
     def set_preset(self, name: str) -> None:
@@ -107,6 +115,7 @@ class RegisterPanel(QWidget):
         """Whether a pair is on screen, and whether it has been registered."""
         self.compare_box.setEnabled(shown)
         self.export.setEnabled(registered)
+        self.fsl.setEnabled(registered)
 
     def set_back(self, text: str, enabled: bool) -> None:
         """The button that leads back to what was open before; "" hides it."""
@@ -152,6 +161,29 @@ class RegisterPanel(QWidget):
             device=self.device.currentData() or "auto",
             max_seconds=self.seconds.value() or None,
         )
+
+    def set_choice(self, choice: RegisterChoice) -> None:
+        """Show how a registration was made: all but the device, which is this machine's."""
+        self.inputs.set_choice(choice)
+        self._chosen = choice
+        self._show_chosen()
+        self._refresh()
+
+    def conventions(self) -> tuple[str, ...]:
+        """Of the fields to write, from `noder.pair_files.CONVENTIONS`."""
+        return ("itk", "fsl") if self.fsl.isChecked() else ("itk",)
+
+    def _show_chosen(self) -> None:
+        """Once the presets are known."""
+        if self._choices is None or self._chosen is None:
+            return
+        chosen, self._chosen = self._chosen, None
+        self.set_preset(chosen.preset)
+        self.seed.setValue(chosen.seed)
+        self.seconds.setValue(chosen.max_seconds or 0)
+        if chosen.settings is not None and chosen.settings != self._presets().get(chosen.preset):
+            self.form.set_settings(chosen.settings)
+            self._on_settings_changed()
 
     def request_start(self) -> None:
         """What the Start button does."""
@@ -201,8 +233,11 @@ class RegisterPanel(QWidget):
         self.export = QPushButton("Export…")
         self.export.setToolTip(
             "The folder that `noder register` writes: the warped image, the field and its inverse (ITK), the initial\n"
-            "transform, and result.json with scores, settings and seed"
+            "transform, and result.json with scores, settings and seed. The window opens it again."
         )
+        self.fsl = QCheckBox("for FSL too")
+        self.fsl.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.fsl.setToolTip("Also write the field and its inverse as FSL's applywarp reads them")
         self.export.clicked.connect(self.export_requested)
         self.back = QPushButton()
         self.back.setToolTip("Nothing is lost: the same button leads here again")
@@ -219,6 +254,7 @@ class RegisterPanel(QWidget):
         buttons.addWidget(self.start, 2)
         buttons.addWidget(self.stop, 1)
         after.addWidget(self.export)
+        after.addWidget(self.fsl)
         after.addWidget(self.back, 1)
         self.compare_box = QGroupBox("Compare")
         inside = QVBoxLayout(self.compare_box)

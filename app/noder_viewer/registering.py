@@ -17,7 +17,7 @@ from noder_viewer.fit_thread import FitThread
 from noder_viewer.fitting import CLOSE_WAIT_MS
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
-from noder_viewer.pair_jobs import ExportPair, OpenPair, PairOpened, RegisterChoice, registration_steps
+from noder_viewer.pair_jobs import ExportPair, OpenPair, PairOpened, PairReopened, RegisterChoice, registration_steps
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
@@ -33,6 +33,7 @@ CANCEL, EARLIER, NAN_TO_ZERO = "cancel pair", "earlier pair", "nan_to_zero in pa
 class Registering(QObject):
     """Emits `opened` once the pair is on screen, then `registered`, or `failed(sentence)`; after either one `ended`.
 
+    `registered` alone for a registration that was opened again.
     Of files: `saved(folder)`, or `not_saved(sentence)`. `writing_changed`: files begin to be written.
     """
 
@@ -123,14 +124,30 @@ class Registering(QObject):
             self._session.pair = None
             self._session.show, self._session.carry = self._look
 
-    def write(self, folder: Path) -> None:
+    def take(self, value: PairReopened) -> None:
+        """Show a registration that was opened again, as when it was made."""
+        session, panel = self._session, self._window.register_panel
+        registration = value.shown.registration
+        if registration is None:
+            return
+        self._choice, session.progress = value.choice, None
+        self._put_aside()
+        self._show(value)
+        session.result, session.saved_in = registration.fit, value.folder
+        panel.set_choice(value.choice)
+        self._window.show_panel(panel)
+        self._end(f"Opened {value.folder.name}")
+        self._offer_earlier()
+        self.registered.emit()
+
+    def write(self, folder: Path, conventions: tuple[str, ...] = ("itk",)) -> None:
         """Write the files of `noder register` into a folder, in the background."""
         shown = self._session.pair
         if shown is None or shown.registration is None or self._writer.busy:
             return
         self._settings.set_folder("export", folder.parent)
         self._session.status = f"Writing {folder.name}…"
-        self._writer.submit(ExportPair(shown, folder))
+        self._writer.submit(ExportPair(shown, folder, conventions))
         self.writing_changed.emit()
 
     def shut_down(self) -> None:

@@ -137,6 +137,8 @@ def _write(editor: QWidget, value: Any) -> None:
     if isinstance(editor, QCheckBox):
         editor.setChecked(bool(value))
     elif isinstance(editor, QComboBox):
+        if editor.findText(str(value)) < 0:  # a file in the place of a name
+            editor.addItem(str(value))
         editor.setCurrentText(str(value))
     elif isinstance(editor, QSpinBox | QDoubleSpinBox):
         editor.setValue(value)

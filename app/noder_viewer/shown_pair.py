@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from noder.landmarks import Landmarks
     from noder.pair import Pair
+    from noder.pair_given import Given
     from noder.pair_scores import Truth
     from noder.register import Registration
 
@@ -25,7 +26,7 @@ class ShownPair:
     """A pair, what is known of it beside its images, and what came out once it has been registered.
 
     levels: the default grey levels of the moving image and of the fixed one, each in its own values. errors (N,): those
-    of the landmarks in mm that the scores sum up.
+    of the landmarks in mm that the scores sum up. given: what was asked for, to be written with it.
     """
 
     pair: Pair
@@ -34,6 +35,7 @@ class ShownPair:
     registration: Registration | None = None
     scores: dict[str, Any] | None = None
     errors: NDArray[np.float64] | None = None
+    given: Given | None = None
 
     @property
     def landmarks(self) -> Landmarks | None:

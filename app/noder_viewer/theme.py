@@ -75,6 +75,7 @@ QRadioButton::indicator:checked {{ background: qradialgradient(cx:0.5, cy:0.5, r
 QCheckBox::indicator:disabled, QGroupBox::indicator:disabled, QTableWidget::indicator:disabled,
 QRadioButton::indicator:disabled {{ border-color: {LINE}; background: {PANEL}; }}
 QLabel[muted="true"] {{ color: {MUTED}; }}
+QLabel:disabled, QLabel[muted="true"]:disabled {{ color: #5d6370; }}
 QLabel[error="true"] {{ color: {ERROR}; }}
 """
 

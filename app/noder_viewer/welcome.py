@@ -29,8 +29,10 @@ class Welcome(QFrame):
         )
         title = QLabel("Drop scans here")
         title.setStyleSheet("font-size: 26px; font-weight: 600;")
-        text = QLabel("Two or more NIfTI files of one subject, one 4D file, a folder, or a saved fit")
+        text = QLabel("Two or more NIfTI files of one subject, one 4D file, a folder, a saved fit or a registration")
         text.setProperty("muted", True)
+        text.setWordWrap(True)  # else the whole window is as wide
+        text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         buttons = QHBoxLayout()
         for words, signal in (
             ("Open scans…", self.files_requested),
@@ -44,8 +46,8 @@ class Welcome(QFrame):
         self._recent.setSpacing(2)
         column = QVBoxLayout()
         column.setSpacing(14)
-        for widget in (title, text):
-            column.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(title, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(text)
         column.addLayout(buttons)
         column.addLayout(self._recent)
         outer = QVBoxLayout(self)

@@ -79,7 +79,7 @@ class Alignment:
             raise TypeError(f"alignment {described['kind']!r}")
         return cls(
             described["kind"], described["to"], rows, described["shift_mm"],
-            described["similarity_before"], described["similarity_after"], described["failed"],
+            _or_nan(described["similarity_before"]), _or_nan(described["similarity_after"]), described["failed"],
         )  # fmt: skip
 
     def note(self) -> str:
@@ -100,6 +100,11 @@ class Alignment:
         if self.rotation_degrees > LARGE_DEGREES:
             text += f"; more than {LARGE_DEGREES:.0f} degrees is rarely true: look at it before using the fit"
         return text
+
+
+def _or_nan(value: float | None) -> float:
+    """JSON has no nan: null stands for a similarity that nobody measured."""
+    return float("nan") if value is None else value
 
 
 def write_itk_transform(path: Path, matrix: Matrix) -> None:

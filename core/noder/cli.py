@@ -199,25 +199,41 @@ def fit(
 @app.command()
 def predict(
     result: Result,
-    times: Annotated[str, typer.Option(help="Times to predict, in the unit of result.json, as 0.5,3.")],
+    times: Annotated[
+        str,
+        typer.Option(
+            "--times", "--at", help="As 0.5,3, in the unit of result.json; of a pair 0 (moving) to 1 (fixed)."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")],
-    carry: Annotated[str, typer.Option(help="Scans carried to each time: neighbours or first.")] = "neighbours",
+    carry: Annotated[
+        str | None, typer.Option(help="Scans carried to each time: neighbours, or first (of a pair: the moving image).")
+    ] = None,
     fields: Annotated[str | None, typer.Option(help="Also write the fields and inverses: itk.")] = None,
     jacobian: Annotated[bool, typer.Option("--jacobian", help="Also write J (above 1 = growth).")] = False,
     brightness: Annotated[bool, typer.Option("--brightness", help="Also write what --intensity added.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write predicted volumes, fields and Jacobian maps at any times, on the reference's stored grid."""
+    """Write predicted volumes, fields and Jacobian maps at any times, on the reference's stored grid.
+
+    Of a registered pair: the moving image on its way to the fixed one, and back with --carry neighbours in between.
+    """
     if fields not in (None, "itk"):
         raise UsageError(f"--fields {fields} is not known. Use --fields itk.")
     wanted = floats(times, "--times")
     from noder.export import export
     from noder.store import load_result
+    from noder.stored_files import is_registration
 
+    fitted, about = cli_register.registered_fit(result) if is_registration(result) else (load_result(result), None)
+    carry = carry or ("neighbours" if about is None else "first")
     names = ["predictions", *(["fields_itk"] if fields else []), *(["jacobians"] if jacobian else [])]
     names += ["brightness"] if brightness else []
-    written = export(load_result(result), names, wanted, out, carry=carry)
-    typer.echo(_json({"files": [str(path) for path in written]}) if as_json else "\n".join(map(str, written)))
+    written = export(fitted, names, wanted, out, carry=carry, about=about)
+    if as_json:
+        typer.echo(_json({"files": [str(path) for path in written]} | ({"about": about} if about else {})))
+    else:
+        typer.echo("\n".join([*map(str, written), *([about] if about else [])]))
 
 
 @app.command()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Paths = Annotated[list[Path], typer.Argument(help="Several 3D images, one 4D image, or a folder.")]
-Result = Annotated[Path, typer.Argument(help="The folder that `noder fit -o` wrote.")]
+Result = Annotated[Path, typer.Argument(help="The folder that `noder fit -o` or `noder register -o` wrote.")]
 Frames = Annotated[str | None, typer.Option(help="Keep scans A to B-1 of what was given, as A:B.")]
 Times = Annotated[str | None, typer.Option(help="Time of each kept scan, as 0,1,2.5.")]
 TimesFrom = Annotated[Path | None, typer.Option(help="A table or JSON that holds the times.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,6 +12,8 @@ from noder.cli_progress import CANCELLED, driven, show_step
 from noder.errors import UsageError
 
 if TYPE_CHECKING:
+    from noder.fit import FitResult
+    from noder.image import Image
     from noder.methods import NephiSettings
 
 Fixed = Annotated[Path, typer.Argument(help="The image that stays.")]
@@ -47,15 +49,15 @@ def register(
     """Register a pair with NePhi: writes the warped image, the field, its inverse, and result.json.
 
     field.nii.gz pulls the moving image onto the fixed one, inverse.nii.gz the other way, both with the initial
-    transform; ITK, ANTs and Slicer read them. Modes: optimise trains networks and codes on this pair alone; encoder
-    takes one look with networks that were trained before; encoder+io goes on from there and optimises the codes.
+    transform; ITK, ANTs and Slicer read them. The window and `noder predict` open the folder
+    again. Modes: optimise trains networks and codes on this pair alone; encoder takes one look with networks that were
+    trained before; encoder+io goes on from there and optimises the codes.
     """
     from noder.atomic import staging_folder
-    from noder.image import Image
-    from noder.landmarks import read_landmarks
     from noder.pair import open_pair
     from noder.pair_files import check_conventions, write_registration
-    from noder.pair_scores import Truth, scores
+    from noder.pair_given import Given
+    from noder.pair_scores import scores
     from noder.register import register_steps
 
     settings = _settings(preset, set_ or [], {"mode": mode, "weights": weights})
@@ -64,19 +66,18 @@ def register(
         raise UsageError(f"--max-seconds {max_seconds:g} leaves no time: give a number above 0.")
     with staging_folder(out):  # fail before the work, not after it, where nothing could be written
         pass
-    ours = Image.open(fixed, fixed_volume, nan_to_zero=nan_to_zero)
-    theirs = Image.open(moving, moving_volume, nan_to_zero=nan_to_zero)
-    points = None if landmarks is None else read_landmarks(landmarks, landmarks_space)
-    if points is not None:
-        assert landmarks is not None
-        points.check(ours.grid, theirs.grid, landmarks.name)
-    truth = Truth(fixed_labels, moving_labels, points)
-    truth.check()
-    pair = open_pair(ours, theirs, initial, fixed_mask, moving_mask)
+    ours = _image(fixed, fixed_volume, "--fixed-volume", nan_to_zero)
+    theirs = _image(moving, moving_volume, "--moving-volume", nan_to_zero)
+    begin = Path(initial) if Path(initial).is_file() else initial
+    given = Given(
+        (fixed_labels, moving_labels), landmarks, landmarks_space, False, begin, preset, settings, device, max_seconds
+    )
+    truth = given.truth(ours.grid, theirs.grid)
+    pair = open_pair(ours, theirs, begin, fixed_mask, moving_mask)
     steps = register_steps(pair, settings, seed, device, max_seconds)
     registration, cancelled = driven(steps, quiet, show_step, "it")
     found = scores(registration, truth)
-    paths = write_registration(registration, found, out, conventions)
+    paths = write_registration(registration, found, out, conventions, given)
     if as_json:
         typer.echo(paths[-1].read_text(encoding="utf-8").rstrip())
     else:
@@ -103,13 +104,32 @@ def warp(
     typer.echo(f"written to {write_warped(out, frame, values, labels=labels)}")
 
 
-def _settings(preset: str, assignments: list[str], options: dict[str, str | None]) -> NephiSettings:
+def registered_fit(folder: Path) -> tuple[FitResult, str]:
+    """A written registration as the fit of a series of two times, and what the times mean. Raises InputError."""
+    from noder.pair import timeline_words
+    from noder.pair_store import read_registration
+
+    registration = read_registration(folder).registration
+    return registration.fit, timeline_words(registration.pair)
+
+
+def _image(path: Path, volume: int | None, option: str, nan_to_zero: bool) -> Image:
+    from noder.errors import InputError
+    from noder.image import Image, volumes_in
+
+    if volume is None and (n := volumes_in(path)) > 1:
+        raise InputError(f"{path} holds {n} volumes where one is wanted: name one with {option}, 0 to {n - 1}.")
+    return Image.open(path, volume, nan_to_zero=nan_to_zero)
+
+
+def _settings(preset: str, assignments: list[str], options: dict[str, Any]) -> NephiSettings:
     from dataclasses import replace
 
     from noder.fit_config import check_settings, preset_settings
 
-    settings: Any = settings_of("nephi", preset, assignments) or preset_settings("nephi", preset)
-    given: NephiSettings = replace(settings, **{name: value for name, value in options.items() if value is not None})
+    settings = settings_of("nephi", preset, assignments) or preset_settings("nephi", preset)
+    changed = {name: value for name, value in options.items() if value is not None}
+    given = replace(cast("NephiSettings", settings), **changed)
     check_settings(given)
     return given
 

@@ -169,14 +169,16 @@ def export(
     folder: Path,
     *,
     carry: str = "neighbours",
+    about: str | None = None,
 ) -> list[Path]:
     """Run the exporters `names` for `times` (in the fit's unit) into `folder`, then write predict.json.
 
     All or nothing: on any failure the folder is as it was. Files of an earlier export into the same folder
-    are replaced, those that this one does not write removed. Returns the paths, predict.json last.
+    are replaced, those that this one does not write removed. `about`: a sentence on the times for predict.json, where
+    they are no times of scans. Returns the paths, predict.json last.
     Raises UsageError for unknown names and times that are no numbers, OutputError for what cannot be written.
     """
-    steps = export_steps(result, names, times, folder, carry=carry)
+    steps = export_steps(result, names, times, folder, carry=carry, about=about)
     while True:
         try:
             next(steps)
@@ -192,6 +194,7 @@ def export_steps(
     folder: Path,
     *,
     carry: str = "neighbours",
+    about: str | None = None,
 ) -> Generator[ExportProgress, None, list[Path]]:
     """`export` as a generator of its progress; closing it cancels, and nothing stays behind."""
     _check(names, times)
@@ -207,7 +210,8 @@ def export_steps(
         files += [ExportedFile(path, "alignment") for path in write_alignments(result.series, staging)]
         described = description_of(result.trajectory, times, options.carry, files)
         alignments = describe_alignments(result.series)
-        write_json(staging / DESCRIPTION, described | ({"alignments": alignments} if alignments else {}))
+        described |= {"alignments": alignments} if alignments else {}
+        write_json(staging / DESCRIPTION, described | ({"about": about} if about else {}))
         new = [file.path.name for file in files]
         stale = sorted(files_of_earlier_export(Path(folder)) - set(new))
         return publish([*new, DESCRIPTION], staging, Path(folder), stale=stale)

@@ -34,7 +34,8 @@ class Pair:
     """The images as they are stored, and both in the frame: a series of two times, 0 (moving) and 1 (fixed).
 
     The frame is the fixed image's grid, with `refined` times as many voxels along an axis where the moving image has
-    smaller ones. `mask` (I,J,K) is where they are compared, `initial` the transform that comes first: fixed -> moving.
+    smaller ones. `mask` (I,J,K) is where they are compared, `masks` the files of the fixed and the moving image that it
+    was made of, `initial` the transform that comes first: fixed -> moving.
     """
 
     fixed: Image
@@ -45,6 +46,7 @@ class Pair:
     initial: Alignment
     refined: Triple
     notes: tuple[str, ...]
+    masks: tuple[Path | None, Path | None] = (None, None)
 
     @property
     def frame(self) -> Grid:
@@ -63,15 +65,16 @@ class Pair:
 def open_pair(
     fixed: Image,
     moving: Image,
-    initial: str | Path = "none",
+    initial: str | Path | Alignment = "none",
     fixed_mask: Path | None = None,
     moving_mask: Path | None = None,
     refine: bool = True,
 ) -> Pair:
     """Lay the moving image on the fixed one and resample both onto the frame.
 
-    `initial`: one of `INITIALS`, or a linear transform file of ITK. Different grids and orientations are normal. Raises
-    InputError for images that do not overlap, empty masks and unusable files, UsageError for an unknown initial.
+    `initial`: one of `INITIALS`, a linear transform file of ITK, or what was found before. Different grids and
+    orientations are normal. Raises InputError for images that do not overlap, empty masks and unusable files,
+    UsageError for an unknown initial.
     """
     ours, fixed_notes = (None, ()) if fixed_mask is None else read_mask(fixed_mask, fixed.grid)
     theirs, moving_notes = (None, ()) if moving_mask is None else read_mask(moving_mask, moving.grid)
@@ -88,10 +91,27 @@ def open_pair(
         times = " x ".join(map(str, factors))
         fixed_notes += (f"compared on {times} times the voxels of {fixed.name}, since those of {moving.name} are "
                         "smaller",)  # fmt: skip
-    return Pair(fixed, moving, series, mask, name, start, factors, (*fixed_notes, *moving_notes))
+    notes = (*fixed_notes, *moving_notes)
+    return Pair(fixed, moving, series, mask, name, start, factors, notes, (fixed_mask, moving_mask))
 
 
-def _initial(fixed: Image, moving: Image, initial: str | Path, ours: Mask | None, theirs: Mask | None) -> Alignment:
+def timeline_words(pair: Pair) -> str:
+    """What the times of a pair mean, and where all that is made at a time lies."""
+    fixed, moving = pair.fixed.name, pair.moving.name
+    times = " x ".join(map(str, pair.refined))
+    finer = "" if pair.refined == (1, 1, 1) else f", {times} times as many"
+    return (
+        f"Time 0 is {moving} where the initial transform ({pair.initial.kind}) lays it on {fixed}, time 1 is {moving} "
+        f"pulled onto {fixed}; in between it is on its way. All lies on the voxels of {fixed}{finer}. Fields and maps "
+        f"leave the initial transform out."
+    )
+
+
+def _initial(
+    fixed: Image, moving: Image, initial: str | Path | Alignment, ours: Mask | None, theirs: Mask | None
+) -> Alignment:
+    if isinstance(initial, Alignment):
+        return initial
     if isinstance(initial, Path) or initial not in INITIALS:
         path = Path(initial)
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""A registered pair as files: the warped image, both fields, the initial transform, and result.json."""
+"""A registered pair as files: the warped image, both fields, the initial transform, the map, and result.json."""
 
 from __future__ import annotations
 
@@ -10,46 +10,60 @@ import torch
 from torch import Tensor
 
 from noder.alignment import write_itk_transform
-from noder.atomic import publish, staging_folder, write_json
+from noder.atomic import output_errors, publish, staging_folder, write_json
 from noder.errors import InputError, UsageError
 from noder.fields import DisplacementField
 from noder.fsl_fields import write_fsl_field
 from noder.grid import Grid
 from noder.image import Image, write_volume, written_atomically
 from noder.itk_fields import orthogonal_grid, read_itk_field, write_itk_field
+from noder.model_file import MODEL, settings_as_dict
+from noder.pair_given import Given
+from noder.pair_store import INITIAL, RESULT, facts_of, map_bytes
 from noder.register import Registration
-from noder.store import settings_as_dict
+from noder.stored_files import is_registration
 
 CONVENTIONS = ("itk", "fsl")
-RESULT = "result.json"
+GIVEN = Given()
 FIELD, INVERSE = "field.nii.gz", "inverse.nii.gz"
+FSL = ["field_fsl.nii.gz", "inverse_fsl.nii.gz"]
 
 
 def write_registration(
-    registration: Registration, scores: dict[str, Any], folder: Path, conventions: tuple[str, ...] = ("itk",)
+    registration: Registration,
+    scores: dict[str, Any],
+    folder: Path,
+    conventions: tuple[str, ...] = ("itk",),
+    given: Given = GIVEN,
 ) -> list[Path]:
     """All or nothing, into `folder`; files of an earlier registration there are replaced.
 
     warped.nii.gz and field.nii.gz lie on the fixed image's voxels, inverse.nii.gz on the moving one's, the initial
     transform included; deformation.nii.gz and deformation_inverse.nii.gz leave it out, and initial.tfm is it. With
-    "fsl" the fields are written for FSL too. Raises OutputError.
+    "fsl" the fields are written for FSL too. model.safetensors is the map itself: `read_registration` opens the folder
+    again, with what was `given`. Raises OutputError.
     """
     pair = registration.pair
     with staging_folder(folder) as staging:
         whole, apart = _fields(registration, pair.fixed.stored_grid), _deformations(registration)
         back = _inverse(registration, pair.moving.stored_grid)
-        names = [FIELD, INVERSE, "deformation.nii.gz", "deformation_inverse.nii.gz", "warped.nii.gz", "initial.tfm"]
+        names = [FIELD, INVERSE, "deformation.nii.gz", "deformation_inverse.nii.gz", "warped.nii.gz", INITIAL]
         for name, field in zip(names, (whole, back, *apart), strict=False):
             write_itk_field(staging / name, field)
         _write_warped(registration, staging / "warped.nii.gz")
-        with written_atomically(staging / "initial.tfm") as temporary:
+        with written_atomically(staging / INITIAL) as temporary:
             write_itk_transform(temporary, pair.initial.matrix)
+        with output_errors(staging / MODEL):
+            (staging / MODEL).write_bytes(map_bytes(registration))
+        names.append(MODEL)
         if "fsl" in conventions:
             write_fsl_field(staging / "field_fsl.nii.gz", whole, pair.moving.stored_grid)
             write_fsl_field(staging / "inverse_fsl.nii.gz", back, pair.fixed.stored_grid)
-            names += ["field_fsl.nii.gz", "inverse_fsl.nii.gz"]
-        write_json(staging / RESULT, described(registration, scores, names))
-        return publish([*names, RESULT], staging, folder)
+            names += FSL
+        facts = facts_of(registration, given, folder)
+        write_json(staging / RESULT, described(registration, scores, names) | facts)
+        stale = set(FSL) - set(names) if is_registration(folder) else set()
+        return publish([*names, RESULT], staging, folder, stale=sorted(stale))
 
 
 def described(registration: Registration, scores: dict[str, Any], files: list[str]) -> dict[str, Any]:
@@ -58,8 +72,6 @@ def described(registration: Registration, scores: dict[str, Any], files: list[st
     return {
         **scores,
         "stopped": fit.stopped,
-        "fixed": _image(pair.fixed),
-        "moving": _image(pair.moving),
         "initial_transform": pair.initial.as_dict(),
         "frame": {"shape": list(pair.frame.shape), "spacing_mm": list(pair.frame.spacing)},
         "mask": pair.mask_name,
@@ -141,7 +153,3 @@ def _write_warped(registration: Registration, path: Path) -> None:
     moved = pair.to_moving(points + registration.fit.trajectory.displacement(points, 1.0))
     values = pair.moving.grid.sample(pair.moving.tensor(), moved)[0]
     write_volume(path, pair.fixed.to_stored(values).numpy(), pair.fixed.stored_grid)
-
-
-def _image(image: Image) -> dict[str, Any]:
-    return {"name": image.name, "path": None if image.path is None else str(image.path), "volume": image.volume}

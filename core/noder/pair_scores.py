@@ -23,6 +23,11 @@ from noder.registration.pair import correlation_of
 
 SHOWN_AT = (0.25, 0.5, 0.75, 1.0)
 """Places on the timeline whose folds are counted."""
+SCORES = (
+    "ncc", "dice", "dice_mean", "tre_mean_mm", "tre_median_mm", "tre_max_mm", "folds_percent", "folds_percent_at",
+    "min_determinant", "sd_log_jacobian", "inverse_consistency_mm", "seconds", "peak_gib", "initial",
+)  # fmt: skip
+"""All that `scores` may find."""
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-
 from noder.align import placed
 from noder.alignment import Alignment
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
-from noder.decoder import SeparableDecoder
 from noder.errors import InputError
 from noder.evaluate import Report
 from noder.fit import FitProgress, FitResult, make_trajectory
 from noder.fit_config import FitConfig, seen_scans
-from noder.grid import Grid
 from noder.image import Image
-from noder.intensity import Brightness
-from noder.methods import FITS, Settings
-from noder.methods.curve import Curve
+from noder.model_file import MODEL, model_bytes, read_model, settings_as_dict, settings_from_dict
 from noder.preprocess import Gain
 from noder.provenance import Provenance
 from noder.series import ImageSeries, Scan
+from noder.stored_files import REGISTRATION, described_file, found_file, read_described
 
-RESULT, MODEL, LOG = "result.json", "model.safetensors", "run.log"
+RESULT, LOG = "result.json", "run.log"
 _FORMAT = 1
-_BRIGHTNESS = "brightness"
 
 
 def save_result(result: FitResult, folder: Path | str) -> list[Path]:
@@ -42,7 +31,8 @@ def save_result(result: FitResult, folder: Path | str) -> list[Path]:
     folder = Path(folder)
     with staging_folder(folder) as staging:
         with output_errors(staging / MODEL):
-            (staging / MODEL).write_bytes(_model_bytes(result))
+            content = model_bytes(result.model, result.config, result.series.grid, result.trajectory.intensity)
+            (staging / MODEL).write_bytes(content)
         write_text(staging / LOG, _log(result))
         write_json(staging / RESULT, describe_result(result, folder))
         return publish([MODEL, LOG, RESULT], staging, folder)
@@ -51,13 +41,19 @@ def save_result(result: FitResult, folder: Path | str) -> list[Path]:
 def load_result(folder: Path | str) -> FitResult:
     """Open a folder that `save_result` wrote. Raises InputError where it is damaged, or its scans gone or changed."""
     folder = Path(folder)
-    described = _read_json(folder / RESULT)
+    described = read_described(folder / RESULT)
+    if described.get("kind") == REGISTRATION:
+        raise InputError(
+            f"{folder} holds a registered pair, no fit of a series. `noder predict` and the window open it, and "
+            "`noder warp` pulls images through it."
+        )
     try:
         mask = described["mask"]
-        config = replace(_config(described["config"]), mask=None if mask is None else _checked(mask, folder, {}))
+        config = config_from_dict(described["config"])
+        config = replace(config, mask=None if mask is None else found_file(mask, folder, {}))
         series = _series(described, folder)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
-        decoder, curve, brightness = _read_model(folder / MODEL, series.grid)
+        decoder, curve, brightness = read_model(folder / MODEL, series.grid)
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
@@ -102,10 +98,10 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
         },
         "frames": list(series.frames),
         "n_given": series.n_given,
-        "mask": None if result.config.mask is None else _described_file(result.config.mask, folder),
+        "mask": None if result.config.mask is None else described_file(result.config.mask, folder),
         "series_notes": list(series.notes),
         "scans": [_described_scan(result, k, folder) for k in range(len(series.scans))],
-        "history": [_described_step(step) for step in result.history],
+        "history": [described_step(step) for step in result.history],
         "provenance": asdict(result.provenance),
     }
 
@@ -117,10 +113,6 @@ def config_as_dict(config: FitConfig) -> dict[str, Any]:
         "settings": settings_as_dict(config.settings),
         "mask": None if config.mask is None else str(config.mask.absolute()),
     }
-
-
-def _described_file(path: Path, folder: Path) -> dict[str, Any]:
-    return {"path": str(path.absolute()), "relative_path": _relative(path, folder), "sha256": _sha256(path)}
 
 
 def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
@@ -135,7 +127,7 @@ def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
         "role": role,
     }
     if path is not None:
-        row |= _described_file(path, folder) | {
+        row |= described_file(path, folder) | {
             "volume": scan.image.volume, "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
         }  # fmt: skip
         if scan.image.alignment is not None:
@@ -145,19 +137,8 @@ def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
     return row if gain is None else {**row, "gain": gain.gain, "offset": gain.offset}
 
 
-def _relative(path: Path, folder: Path) -> str | None:
-    try:
-        return os.path.relpath(path.absolute(), folder.absolute())
-    except ValueError:  # another drive, on Windows
-        return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _described_step(step: FitProgress) -> dict[str, Any]:
+def described_step(step: FitProgress) -> dict[str, Any]:
+    """A step as JSON holds it, without its map."""
     return {
         "step": step.step, "total": step.total, "stage": step.stage, "losses": step.losses, "folds": step.folds,
         "seconds": round(step.seconds, 3), "seconds_left": None,
@@ -168,65 +149,8 @@ def _without_rows(report: Report) -> dict[str, Any]:
     return {key: value for key, value in asdict(report).items() if key != "rows"}
 
 
-def _model_bytes(result: FitResult) -> bytes:
-    """Weights and configuration only, so that equal fits are equal files."""
-    weights = {name: value.contiguous() for name, value in result.model.tensors().items()}
-    brightness = result.trajectory.intensity
-    if brightness is not None:
-        weights[_BRIGHTNESS] = brightness.terms.contiguous()
-    model = {
-        "method": result.config.method,
-        "settings": settings_as_dict(result.config.settings),
-        "seed": result.config.seed,
-        "shape": list(result.series.grid.shape),
-        "affine": result.series.grid.affine.tolist(),
-        "facts": result.model.facts(),
-        "brightness": None if brightness is None else {"stride": brightness.stride, "span": brightness.span},
-    }
-    return save(weights, metadata={"model": json.dumps(model, sort_keys=True)})
-
-
-def _read_model(path: Path, grid: Grid) -> tuple[SeparableDecoder, Curve, Brightness | None]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            model = json.loads((file.metadata() or {})["model"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        if tuple(model["shape"]) != grid.shape or not np.allclose(model["affine"], grid.affine):
-            raise InputError(f"{path} belongs to the fit of other scans. Fit the series again.")
-        settings = settings_from_dict(model["settings"])
-        terms, about = weights.pop(_BRIGHTNESS, None), model.get("brightness")
-        brightness = None if terms is None else Brightness(terms, tuple(about["stride"]), tuple(about["span"]))
-        return *FITS[type(settings)].restore(grid, settings, weights, model["facts"]), brightness
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read as a fitted model ({error}). Fit the series again.") from error
-
-
-def settings_as_dict(settings: Settings | None) -> dict[str, Any] | None:
-    """Settings of any method, with the name of their class."""
-    return None if settings is None else {"class": type(settings).__name__, **asdict(settings)}
-
-
-def settings_from_dict(described: Mapping[str, Any]) -> Settings:
-    """The settings that `settings_as_dict` described. Raises KeyError or TypeError where this version knows others."""
-    kinds = {kind.__name__: kind for kind in FITS}
-    values = {name: value for name, value in described.items() if name != "class"}
-    settings: Settings = kinds[described["class"]](**values)
-    return settings
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        described: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}). Give the folder that `noder fit -o` or the window's Save wrote."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}). Fit the series again.") from error
-    return described
-
-
-def _config(described: Mapping[str, Any]) -> FitConfig:
+def config_from_dict(described: Mapping[str, Any]) -> FitConfig:
+    """What `config_as_dict` described. Raises KeyError or TypeError where this version knows other configurations."""
     known = {f.name for f in fields(FitConfig)}
     config = FitConfig(**{name: value for name, value in described.items() if name in known})
     return replace(
@@ -246,7 +170,7 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
             raise InputError(
                 f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again."
             )
-        path = _checked(row, folder, hashed)
+        path = found_file(row, folder, hashed)
         stored.append(Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"]))
     alignments = [Alignment.from_dict(row["alignment"]) if "alignment" in row else None for row in rows]
     images = placed(stored, [row["resampled"] for row in rows], alignments)
@@ -257,42 +181,19 @@ def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
     )  # fmt: skip
 
 
-def _checked(row: Mapping[str, Any], folder: Path, hashed: dict[Path, str]) -> Path:
-    path = _find(row, folder)
-    if path not in hashed:
-        hashed[path] = _sha256(path)
-    if hashed[path] != row["sha256"]:
-        raise InputError(f"{path} has changed since the fit in {folder}. Bring the old file back, or fit again.")
-    return path
-
-
-def _find(row: Mapping[str, Any], folder: Path) -> Path:
-    """The scan's file where it was, or where it went together with the result's folder."""
-    name = Path(row["path"]).name
-    places = [Path(row["path"]), folder / name, folder.parent / name]
-    if row["relative_path"] is not None:
-        places.insert(1, folder / row["relative_path"])
-    for place in places:
-        if place.is_file():
-            return place
-    raise InputError(
-        f"{row['path']}, a file of the fit in {folder}, is not there any more. Put {name} back, or into {folder}."
-    )
-
-
 def _report(described: Mapping[str, Any] | None, rows: list[dict[str, Any]] | None) -> Report | None:
     if described is None or rows is None:
         return None
-    summary, notes = _with_nan(described["summary"]), tuple(described["notes"])
-    return Report(_with_nan(rows), **{**described, "summary": summary, "notes": notes})
+    summary, notes = with_nan(described["summary"]), tuple(described["notes"])
+    return Report(with_nan(rows), **{**described, "summary": summary, "notes": notes})
 
 
-def _with_nan(value: Any) -> Any:
+def with_nan(value: Any) -> Any:
     """JSON has no nan: null stands for a score that does not exist."""
     if isinstance(value, dict):
-        return {key: _with_nan(item) for key, item in value.items()}
+        return {key: with_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_nan(item) for item in value]
+        return [with_nan(item) for item in value]
     return float("nan") if value is None else value
 
 

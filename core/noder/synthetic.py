@@ -157,7 +157,7 @@ def _exponential(v: Tensor) -> Tensor:
     half, whole = (edge + 1) // 2, v
     if edge % 2:
         whole = v[:, ::2, ::2, ::2] / 2
-    u = whole / 2**_SQUARINGS
+    u: Tensor = whole / 2**_SQUARINGS
     for _ in range(_SQUARINGS):
         u = u + warped(u, u)
     if edge % 2 == 0:
