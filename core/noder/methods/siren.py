@@ -54,7 +54,7 @@ class ModulatedSiren(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.randn(3, sizes.frequencies))
-        self.register_buffer("unit", torch.tensor(sizes.unit))
+        self.register_buffer("unit", torch.tensor(sizes.unit, dtype=torch.float64))
         features, codes = 2 * sizes.frequencies, sizes.global_code + sizes.local_code
         widths = [features] + [sizes.hidden] * sizes.layers
         self.synthesis = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
