@@ -21,7 +21,7 @@ from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
-from noder_viewer.main_window import MainWindow
+from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.presenter import Presenter
@@ -72,7 +72,7 @@ class Controller(QObject):
         window.set_recent(settings.recent())
         if (layout := settings.layout()) is not None:
             window.restoreGeometry(layout[0])
-            window.restoreState(layout[1])
+            window.restoreState(layout[1], LAYOUT)
         self.presenter.refresh()
 
     def warm_up(self) -> None:
@@ -144,7 +144,7 @@ class Controller(QObject):
         if self._is_down:
             return
         self._is_down = True
-        self.settings.set_layout(self.window.saveGeometry(), self.window.saveState())
+        self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
         self.opening.shut_down()

@@ -1,16 +1,20 @@
 """What the controller does with requests: real window, real series, and a fit that a test can hold back."""
 
+import base64
 import time
+import zlib
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QFileDialog
 from window_kit import SHAPE, TIMEOUT_MS, ball, make_controller, open_and_wait, write_scan, write_scans
 
 from noder.errors import NoderError
 from noder_viewer import fitting
+from noder_viewer.main_window import MainWindow
 from noder_viewer.session import OverlaySettings
+from noder_viewer.settings import Settings
 
 
 @pytest.fixture
@@ -305,3 +309,34 @@ class TestRequests:
         monkeypatch.setattr(opened.window.timeline, "set_thumbnails", lambda frames: strips.append(len(frames)))
         opened.presenter.mark("thumbnails")
         qtbot.waitUntil(lambda: bool(strips) and strips[-1] == 14, timeout=TIMEOUT_MS)
+
+
+OLDER_STATE = (
+    "eNpjYGD4zwAEf4GYiQEMGGsYGJib/4B4TL+BBA9DMEMqQxFDJpAsZgQKCAPVdAPpTQz///8HqeBjcAHKFjMUMOQwJDJUAtUwLgHiT0CpDpAa"
+    "kKFA5AU3lxGki43BDairBGoiczNCNTMXlM8CxRwg/AfkOADu3R57"
+)
+"""What the version with three docks saved: packed by zlib, in base64."""
+
+
+def test_a_layout_of_before_the_register_tab_does_not_tear_the_tabs_apart(qtbot, tmp_path):
+    state = QByteArray(zlib.decompress(base64.b64decode(OLDER_STATE)))
+    Settings(tmp_path / "window.ini").set_layout(MainWindow().saveGeometry(), state)
+    controller = make_controller(tmp_path)
+    qtbot.addWidget(controller.window)
+    controller.window.show()
+    fit, register = controller.window.docks[2:]
+    assert controller.window.tabifiedDockWidgets(fit) == [register]
+    controller.shut_down()
+
+
+def test_the_layout_comes_back_as_it_was_left(qtbot, tmp_path):
+    first = make_controller(tmp_path)
+    qtbot.addWidget(first.window)
+    first.window.docks[1].hide()
+    first.window.show()
+    first.shut_down()
+    second = make_controller(tmp_path)
+    qtbot.addWidget(second.window)
+    second.window.show()
+    assert [dock.isHidden() for dock in second.window.docks] == [False, True, False, False]
+    second.shut_down()
