@@ -57,10 +57,7 @@ class PretrainConfig:
 
     def check(self) -> None:
         """Raise UsageError for values that cannot be meant."""
-        if self.device not in DEVICES:
-            raise UsageError(f"There is no device '{self.device}' to train on. Use {', '.join(DEVICES)}.")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("There is no CUDA device on this computer. Use cpu, or auto.")
+        check_device(self.device)
         for name in ("fields", "pairs", "batch", "devices"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)} cannot be used: give 1 or more.")
@@ -126,6 +123,19 @@ def pretrain(
         "scores": scores,
     }
     return Pretrained(autoencoder, card, fabric.is_global_zero, str(fabric.device), time.monotonic() - started)
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError for a device that nothing can be trained on."""
+    if name not in DEVICES:
+        raise UsageError(f"There is no device '{name}' to train on. Use {', '.join(DEVICES)}.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("There is no CUDA device on this computer. Use cpu, or auto.")
+
+
+def described_data(paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Names and checksums of the images."""
+    return [{"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in paths]
 
 
 def mirrored(fields: Tensor, chance: torch.Generator) -> Tensor:
@@ -252,7 +262,7 @@ def _card(paths: Sequence[Path], subjects: Subjects, config: PretrainConfig, lic
         "what": "auto-encoder of deformation fields",
         "nodes": list(NODES),
         "latent": list(LATENT),
-        "data": [{"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in paths],
+        "data": described_data(paths),
         "licence": licence,
         "config": asdict(config),
         "grid": {"shape": list(subjects.grid.shape), "spacing_mm": list(subjects.grid.spacing)},

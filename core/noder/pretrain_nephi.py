@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from noder.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from noder.errors import UsageError
+from noder.errors import InputError, UsageError
 from noder.grid import Grid, sample_at_index
 from noder.image import Image
 from noder.methods.hybrid_encoder import CUBE, STRIDE
@@ -37,11 +37,11 @@ from noder.methods.optimiser import State, moments_of, take_moments, under
 from noder.methods.problem import Problem
 from noder.methods.siren import HIDDEN_FREQUENCY, Sizes
 from noder.preprocess import foreground, standardised
+from noder.pretrain import check_device, described_data
 from noder.provenance import versions
 from noder.registration import register
 from noder.synthetic import KnownPair, known_pair, random_deformation, warped
 
-DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("bf16-mixed", "32-true")
 _SIZES = Sizes()
 _PAIR = NephiSettings(window=7, smoothness=0.5, folding=20.0, inverse_consistency=0.05, prior=0.001)
@@ -61,7 +61,7 @@ class NephiPretrainConfig:
 
     steps: int = 20_000
     batch: int = 2
-    pairs: float = 0.25
+    pairs: float = 0.1
     given: float = 0.25
     learning_rate: float = 1e-3
     precision: str = "bf16-mixed"
@@ -72,10 +72,7 @@ class NephiPretrainConfig:
 
     def check(self) -> None:
         """Raise UsageError for values that cannot be meant."""
-        if self.device not in DEVICES:
-            raise UsageError(f"There is no device '{self.device}' to train on. Use {', '.join(DEVICES)}.")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("There is no CUDA device on this computer. Use cpu, or auto.")
+        check_device(self.device)
         if self.precision not in PRECISIONS:
             raise UsageError(f"There is no precision '{self.precision}'. Use {' or '.join(PRECISIONS)}.")
         for name in ("steps", "batch", "devices"):
@@ -322,7 +319,10 @@ def _cubes(paths: Sequence[Path]) -> list[Tensor]:
         image = Image.open(path)
         first = first or image
         if image is not first:
-            image = image.aligned_onto(first, register(first, image, "affine", None))
+            found = register(first, image, "affine", None)
+            if found.failed:
+                raise InputError(f"{found.note()}. Leave {image.name} out, or lay it on {first.name} beforehand.")
+            image = image.aligned_onto(first, found)
         values = image.numpy()
         cubes.append(onto_cube(standardised(values, foreground([values], image.grid), image.name)))
     return cubes
@@ -335,12 +335,8 @@ def _gradient(leaf: Tensor) -> Tensor:
 def _fingerprint(paths: Sequence[Path], config: NephiPretrainConfig) -> str:
     free = ("steps", "workers")  # a run may be shortened or go on for longer, and steps do not depend on who makes them
     settled = {name: value for name, value in asdict(config).items() if name not in free}
-    described = {"data": _data(paths), "config": settled}
+    described = {"data": described_data(paths), "config": settled}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _data(paths: Sequence[Path]) -> list[dict[str, str]]:
-    return [{"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in paths]
 
 
 def _card(paths: Sequence[Path], config: NephiPretrainConfig, licence: str) -> dict[str, Any]:
@@ -348,7 +344,7 @@ def _card(paths: Sequence[Path], config: NephiPretrainConfig, licence: str) -> d
     return {
         "what": "encoder and decoders of NePhi",
         "cube": CUBE,
-        "data": _data(paths),
+        "data": described_data(paths),
         "shapes": "random shapes and contrasts under random smooth deformations, made in code",
         "licence": licence,
         "config": asdict(config),

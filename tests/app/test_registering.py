@@ -244,11 +244,11 @@ class TestBackToTheSeries:
         assert fitted.session.result is result
 
     def test_one_scan_registered_to_a_file(self, qtbot, fitted, tmp_path):
-        scan = fitted.session.series.scans[1].image
+        scan, result = fitted.session.series.scans[1].image, fitted.session.result
         apart = write_scans(tmp_path / "", 1)[0]
         run(qtbot, fitted, RegisterChoice(Source(scan=scan, label="Scan 1"), Source(apart), settings=QUICK))
         assert fitted.session.pair.pair.fixed is scan
-        assert fitted.session.kept["result"] is not None
+        assert fitted.session.kept["result"] is result
 
 
 class TestRefused:
