@@ -34,6 +34,7 @@ class Trajectory:
     `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u, or into the velocities of `flow`, where
     there is one. Points are RAS mm, (...,3) in float64, displacements are mm. Between voxels u is linear, beyond the
     grid it is constant. Times are in `unit`. `intensity` is a change of brightness beside the motion, if there is one.
+    `others` are the maps that fits of the same scans found from other seeds, if there are any (`noder.ensemble`).
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Trajectory:
         self.intensity = intensity
         self.scans = tuple(sorted(scans, key=lambda scan: scan.time))
         self.unit = unit
+        self.others: tuple[Trajectory, ...] = ()
         self.stored_grid = stored_grid or decoder.grid
         self._curve = coefficients
         self._decoded: Kept[float, Tensor] = Kept(2)
@@ -197,6 +199,14 @@ class Trajectory:
         other.scans = tuple(replace(scan, residual=r) for scan, r in zip(self.scans, residuals, strict=True))
         other.intensity = intensity
         return other
+
+    def beside(self, others: Sequence[Trajectory]) -> Trajectory:
+        """The same map with those of other seeds; they carry this one's scans, so that volumes are kept once."""
+        same = copy(self)
+        same.others = tuple(copy(other) for other in others)
+        for other in same.others:
+            other.scans, other._inverses = self.scans, {}
+        return same
 
     def residual(self, position: int, mask: NDArray[np.bool_]) -> float:
         """Root of the mean square in `mask` (I,J,K) of a seen scan less its prediction from the others.

@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_a_warning_that_wraps(qtbot) -> None:
 
 @pytest.mark.parametrize("seeds", [0, 3])
 def test_the_report_calls_extrapolation_by_its_name_and_tells_the_spread(seeds: int) -> None:
-    scores = {"nrmse_mask": 0.1, "ssim_mask": 0.9}
+    scores = {"nrmse_mask": 0.1, "ssim_mask": 0.9, "ncc_mask": 0.95}
     rows = [
         {"index": k, "time": float(k), "role": role, "extrapolated": k == 2, "neighbours": scores}
         for k, role in enumerate(("reference", "seen", "held out"))
