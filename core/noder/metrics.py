@@ -1,7 +1,7 @@
 """How close a predicted image is to the true one, and how well two label maps overlap; plain numpy.
 
-NRMSE, SSIM and PSNR are scikit-image's, NCC is numpy's; each over the whole array or in a mask. The data range is always the
-caller's, so that rows of one report are comparable; a range of 0 (a constant truth) has no score: nan.
+NRMSE, SSIM and PSNR are scikit-image's, NCC is numpy's; each over the whole array or in a mask. The data range is
+always the caller's, so that rows of one report are comparable; a range of 0 (a constant truth) has no score: nan.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def test_the_report_calls_extrapolation_by_its_name_and_tells_the_spread(seeds: 
     report = Report(rows, mask="brain", linearity=0.0625, spread=spread if seeds else [])
     page = report_html(SimpleNamespace(report=report, stopped=False, notes=()))  # type: ignore[arg-type]
     assert "6.2 % of the squared displacement" in page
-    assert page.count(">extrap.</td>") == 2 + (seeds > 0)  # a row in each of two tables of scores
+    assert page.count(">extrap.</td>") == 3 + (seeds > 0)  # a row in each of three tables of scores
     assert "extrapolated, beyond the scans that were seen" in page
     assert ("Spread over 3 seeds" in page) is (seeds > 0)
     assert ("0.567" in page) is (seeds > 0)
