@@ -17,14 +17,14 @@ def maps_of(trajectory: Trajectory) -> tuple[Trajectory, ...]:
 
 
 def displacement_sd(maps: Sequence[Trajectory], grid: Grid, t: float) -> Tensor:
-    """Standard deviation over the maps of the displacement at time t on `grid`: (I,J,K) in mm.
+    """Standard deviation over the maps of the displacement at time t on `grid`: (I,J,K) in mm, as near as on screen.
 
     Of the vector: the root of the summed variances (over n - 1) of its three components. Raises ValueError for a
     single map, which has none.
     """
     if len(maps) < 2:
         raise ValueError("a standard deviation over seeds needs two maps or more")
-    return torch.stack([each.field(grid, t).u.double() for each in maps]).var(0).sum(0).sqrt()
+    return torch.stack([each.near_field(grid, t).u.double() for each in maps]).var(0).sum(0).sqrt()
 
 
 def root_mean_square(sd: Tensor, mask: Tensor) -> float:

@@ -85,8 +85,7 @@ class FitResult:
 
     def mask(self) -> tuple[Mask, str]:
         """The mask that the scores are taken in (I,J,K), and what it is."""
-        mask, name, _ = _mask(self.series, seen_scans(self.series, self.config), self.config.mask)
-        return mask, name
+        return mask_of(self.series, self.config)
 
 
 def fit(
@@ -329,6 +328,12 @@ def map_of(decoder: SeparableDecoder, timed: TimedCurve) -> ScreenMap | None:
     if isinstance(decoder, Decoder) and timed.curve.kind != "displacement":
         return Flow(decoder, timed, timed.clock)
     return None
+
+
+def mask_of(series: ImageSeries, config: FitConfig) -> tuple[Mask, str]:
+    """The mask that a fit is scored in (I,J,K), and what it is."""
+    mask, name, _ = _mask(series, seen_scans(series, config), config.mask)
+    return mask, name
 
 
 def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask, str, tuple[str, ...]]:

@@ -20,8 +20,8 @@ class Thinned:
 
     def pick(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Of an array (...,I,J,K) on the whole grid the values at the voxels that are left."""
-        every = tuple(slice(None, None, stride) for stride in self.strides)
-        return volume[(..., *every)]
+        x, y, z = self.strides
+        return volume[..., ::x, ::y, ::z]
 
     def pick_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """`pick` of a mask; where no voxel of it is left, all of them."""

@@ -119,6 +119,12 @@ class Trajectory:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
 
+    def near_field(self, grid: Grid, t: float) -> DisplacementField:
+        """`field` as near as the screen shows it: what velocities carry is then known at fewer points, and soon."""
+        change, still, moved = self._pulled(grid, t, torch.float32)
+        to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy(), dtype=torch.float32)
+        return DisplacementField(change.undo(((moved - still) @ to_mm.T).movedim(-1, 0)).contiguous(), grid)
+
     def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
         """phi_t^-1 - id on any grid.
 

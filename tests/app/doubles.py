@@ -39,6 +39,7 @@ class GrowingTrajectory:
         return self.times[-1]
 
     is_prepared = True
+    others: tuple[Any, ...] = ()
 
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last

