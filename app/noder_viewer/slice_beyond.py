@@ -27,8 +27,8 @@ def paint_beyond(painter: QPainter, pane: QRectF, words: str, fonts: Fonts) -> N
     room = pane.width() - 2 * BORDER - 2 * PAD
     shown = words if fonts.width(words) <= room else words.partition(" the ")[0]
     shown = fonts.metrics.elidedText(shown, Qt.TextElideMode.ElideRight, room)
-    height = fonts.line + 2
-    box = QRectF(pane.left() + BORDER, pane.bottom() - BORDER - height, fonts.width(shown) + 2 * PAD, height)
+    height, foot = fonts.line + 2, max(BORDER, fonts.letter.height())  # clear of the letter below
+    box = QRectF(pane.left() + BORDER, pane.bottom() - foot - height, fonts.width(shown) + 2 * PAD, height)
     painter.fillRect(box, _GROUND)
     painter.setFont(fonts.small)
     painter.setPen(QColor(theme.WARNING))

@@ -163,7 +163,7 @@ class TimeAxis(QWidget):
             return ""
         t = self.scale().to_time(place.x())
         return (
-            f"{self._band.seeds} seeds differ by {self._band.at(t):.3g} mm at t = {words(t)} {self._measure()}".strip()
+            f"{self._band.seeds} seeds differ by {self._band.at(t):.2g} mm at t = {words(t)} {self._measure()}".strip()
         )
 
     def _measure(self) -> str:

@@ -14,7 +14,8 @@ from noder_viewer.residuals import METRICS
 
 _PERIODIC_TIP = (
     "Time is a loop: after one period the first scan comes again, and playing goes round.\n"
-    "The fit itself knows nothing of it: how nearly it closes the loop is told beside the period."
+    "The fit itself knows nothing of it: beside the period stands how far tissue jumps where it begins again,\n"
+    "the distance in mm between the map at its end and the identity (mean and largest in the mask)."
 )
 
 

@@ -11,7 +11,6 @@ from noder.errors import NoderError
 from noder_viewer.loader import Latest
 from noder_viewer.residuals import Residual, is_complete, residuals_of
 from noder_viewer.session import Session
-from noder_viewer.ticks import words
 from noder_viewer.time_jobs import Band, MeasureJump, Score, ScoreLive, Spread
 from noder_viewer.timeline import Timeline
 from noder_viewer.words import scan_labels
@@ -198,6 +197,6 @@ class TimeFeed(QObject):
 
 
 def jump_words(jump: Jump) -> str:
-    """How nearly a fit closes the loop: what jumps when time goes round."""
-    far = f"going round jumps by {words(jump.mean_mm)} mm, at most {words(jump.max_mm)} mm"
-    return f"{far}; extrapolated: its end was not seen" if jump.extrapolated else far
+    """How nearly a fit closes the loop: the mean distance that tissue jumps when time goes round, and the largest."""
+    far = f"jump of {jump.mean_mm:.2g} mm, {jump.max_mm:.2g} mm at most"
+    return f"{far}: extrapolated" if jump.extrapolated else far

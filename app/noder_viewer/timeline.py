@@ -19,7 +19,7 @@ from noder_viewer.pictures import Picture
 from noder_viewer.playing import Cycle, Mode
 from noder_viewer.residual_strip import ResidualStrip
 from noder_viewer.residuals import Residual
-from noder_viewer.ticks import nice_step, words
+from noder_viewer.ticks import nice_step
 from noder_viewer.time_axis import ScanMark, TimeAxis
 from noder_viewer.time_bar import TimeBar
 from noder_viewer.time_jobs import Band
@@ -298,8 +298,7 @@ class Timeline(QWidget):
     def _say_roles(self) -> None:
         shown = [text for roles, text in LEGEND if any(mark.role in roles for mark in self._marks)]
         if self._band is not None:
-            most = words(max(self._band.sd_mm))
-            shown.append(f"▰ SD of {self._band.seeds} seeds, {most} mm at most")
+            shown.append(f"▰ SD of {self._band.seeds} seeds, {max(self._band.sd_mm):.2g} mm at most")
         self._axis.set_legend("    ".join(shown))
 
     def _say_outside(self) -> None:
@@ -307,7 +306,7 @@ class Timeline(QWidget):
         far = beyond_words(self._time, first, last, self._unit) if self._times else ""
         told = [f"{far}: extrapolated"] if far else []
         if self._band is not None:
-            told.append(f"seeds differ by {words(self._band.at(self._time))} mm")
+            told.append(f"seeds differ by {self._band.at(self._time):.2g} mm")
         self._outside.setText("; ".join(told))
         self._outside.setStyleSheet(f"color: {theme.WARNING if far else theme.MUTED}")
 

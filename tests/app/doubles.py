@@ -72,6 +72,8 @@ class GrowingTrajectory:
     def field(self, grid: Grid, t: float) -> DisplacementField:
         return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
 
+    near_field = field
+
 
 class ArrayImage:
     """An image in memory, closest RAS."""
