@@ -86,6 +86,14 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         SEPARATOR,
         Action("toggle_jacobian", "&Jacobian (growth)", ("J",), needs="map", checkable=True),
         Action("toggle_brightness", "&Brightness (intensity model)", ("B",), needs="map", checkable=True),
+        Action(
+            "toggle_spread",
+            "Spread of the s&eeds (uncertainty)",
+            ("U",),
+            "How far fits from several seeds differ, in mm: fit with two seeds or more (Fit, Settings)",
+            needs="ensemble",
+            checkable=True,
+        ),
         Action("toggle_quiver", "&Quiver (motion)", ("V",), needs="map", checkable=True),
         Action("toggle_radiological", "&Radiological", ("R",), "Patient's right on the left", checkable=True),
         SEPARATOR,
@@ -102,6 +110,12 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("next_scan", "&Next scan", ("Ctrl+.",), needs="series"),
         Action("first_time", "First scan", ("Ctrl+Home",), needs="series"),
         Action("last_time", "Last scan", ("Ctrl+End",), needs="series"),
+        SEPARATOR,
+        Action(
+            "toggle_periodic", "Per&iodic", (), "Time as a loop, such as a heart beat", needs="series", checkable=True
+        ),
+        Action("toggle_mode", "Loop, or there &and back", (), "How it plays where time is no loop", needs="series"),
+        Action("next_metric", "Next measure of the &bars", (), "NRMSE, SSIM, NCC of each scan", needs="series"),
     ),
     "&Help": (
         Action("show_shortcuts", "&Shortcuts", ("F1", "?"), "This list"),

@@ -16,6 +16,7 @@ _SHRINK = ((12, 44, 110), (30, 110, 220), (95, 180, 255), (190, 230, 255))
 _GROWTH = ((100, 35, 5), (200, 85, 10), (255, 150, 40), (255, 215, 150))
 _OVER_SHRINK = ((30, 105, 255), (45, 145, 255), (110, 215, 255))
 _OVER_GROWTH = ((240, 90, 0), (255, 130, 15), (255, 205, 70))
+_OVER_SPREAD = ((150, 80, 235), (235, 90, 190), (255, 240, 150))
 _NEUTRAL = (38, 38, 42)
 
 
@@ -46,15 +47,37 @@ def overlay() -> Lut:
     return np.stack([*np.where(away < 0, shrink, growth), alpha], axis=1).round().astype(np.uint8)
 
 
-LUTS: dict[str, Lut] = {"gray": grey(), "difference": diverging(), "log J": overlay()}
+def overlay_from_0() -> Lut:
+    """Violet to pale yellow over an image: clear at 0, opaque at the end; of what cannot be below 0."""
+    away = np.linspace(0, 1, 257)
+    rgb = [np.interp(away, (0.0, 0.5, 1.0), channel) for channel in zip(*_OVER_SPREAD, strict=True)]
+    return np.stack([*rgb, 255 * np.minimum(1.0, 1.6 * away)], axis=1).round().astype(np.uint8)
 
 
-def paint(values: NDArray[np.float32], limit: float, opacity: float, folds: NDArray[np.bool_]) -> Lut:
-    """log J (ni,nj) on the scale [-limit, limit] -> RGBA (ni,nj,4); `folds` in a colour of their own."""
-    lut = LUTS["log J"].copy()
+LUTS: dict[str, Lut] = {
+    "gray": grey(),
+    "difference": diverging(),
+    "log J": overlay(),
+    "spread": overlay_from_0(),
+}
+
+
+def paint(
+    values: NDArray[np.float32],
+    limit: float,
+    opacity: float,
+    folds: NDArray[np.bool_],
+    colormap: str = "log J",
+    low: float | None = None,
+) -> Lut:
+    """Values (ni,nj) on the scale [low, limit] -> RGBA (ni,nj,4); `folds` in a colour of their own.
+
+    `low` None: -limit. `colormap` is a key of `LUTS`.
+    """
+    lut = LUTS[colormap].copy()
     lut[:, 3] = np.rint(lut[:, 3] * opacity).astype(np.uint8)
-    last = len(lut) - 1
-    place = np.nan_to_num(values, nan=0.0) * (last / 2 / limit) + last / 2
+    last, low = len(lut) - 1, -limit if low is None else low
+    place = (np.nan_to_num(values, nan=0.0) - low) * (last / (limit - low))
     rgba: Lut = lut[np.rint(np.clip(place, 0, last)).astype(np.intp)]
     rgba[folds] = (*FOLD, 255)
     return rgba

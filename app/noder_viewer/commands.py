@@ -72,6 +72,7 @@ class Commands:
             **{action: partial(controller.set_show, show) for show, action in SHOW_ACTIONS.items()},
             "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
+            "toggle_spread": partial(self.toggle_overlay, "spread"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
             "build_volume": controller.build_volume,
@@ -83,6 +84,9 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            "toggle_periodic": timeline.toggle_periodic,
+            "toggle_mode": timeline.toggle_mode,
+            "next_metric": timeline.next_metric,
             "show_shortcuts": self.show_shortcuts,
             "show_about": self.show_about,
         }

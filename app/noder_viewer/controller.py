@@ -30,6 +30,7 @@ from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
+from noder_viewer.time_feed import TimeFeed
 from noder_viewer.volume_counts import VolumeCounts
 
 WARM_UP_AFTER_MS = 60
@@ -53,6 +54,7 @@ class Controller(QObject):
         self.register_view = RegisterView(window, session, self.registering, self)
         self.volume_counts = VolumeCounts(window.register_panel.inputs, self)
         self.flicker = Flicker(session, self)
+        self.time_feed = TimeFeed(window.timeline, session, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
@@ -149,6 +151,7 @@ class Controller(QObject):
         self.fitting.shut_down()
         self.opening.shut_down()
         self.flicker.shut_down()
+        self.time_feed.shut_down()
         self.registering.shut_down()
         self.register_view.shut_down()
         self.volume_counts.shut_down()
@@ -220,6 +223,8 @@ class Controller(QObject):
             view.left.connect(self.presenter.read_cursor)
         self.window.timeline.time_requested.connect(self.set_time)
         self.window.timeline.playing_requested.connect(self.set_playing)
+        self.window.timeline.period_requested.connect(self.time_feed.set_period)
+        self.time_feed.failed.connect(self._on_problem)
         self.window.volume.built.connect(self.presenter.update_volume)
         self.window.volume.layers_requested.connect(self.commands.add_layers)
         self.presenter.failed.connect(self._on_problem)

@@ -59,7 +59,8 @@ class FitPanel(QWidget):
         self.seeds = QSpinBox()
         self.seeds.setRange(1, 20)
         self.seeds.setToolTip(
-            "Fits from this many seeds, one after the other: the first is shown, the report says how they differ"
+            "Fits from this many seeds, one after the other: the first is shown, the others tell what is\n"
+            "uncertain (spread in the Display panel, a band on the timeline)"
         )
         self.seeds.valueChanged.connect(self.choice_changed)
         self.match = QCheckBox("Match brightness to the first scan")

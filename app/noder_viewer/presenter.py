@@ -49,6 +49,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "mask": ("series", "hint"),
     "saved_in": ("series",),
     "time": ("pictures", "time", "volume"),
+    "period": ("controls",),
     "cursor_mm": ("pictures", "thumbnails"),
     "show": ("pictures", "controls"),
     "carry": ("pictures", "controls", "thumbnails", "volume", "levels"),
@@ -261,6 +262,7 @@ class Presenter(QObject):
         opened = session.series is not None
         panel = window.overlay_panel
         panel.set_available(has_series=opened, has_trajectory=session.trajectory is not None)
+        panel.set_ensemble(there=session.has_ensemble)
         panel.set_show(session.show_shown)
         panel.set_carry(session.carry)
         panel.set_overlays(session.overlays)
@@ -278,9 +280,11 @@ class Presenter(QObject):
             window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
         window.set_checked("toggle_brightness", session.overlays.brightness)
+        window.set_checked("toggle_spread", session.overlays.spread)
         window.set_checked("toggle_quiver", session.overlays.quiver)
         window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
+        window.set_checked("toggle_periodic", session.period is not None)
 
     def _show_progress(self) -> None:
         session, panel = self._session, self._window.fit_panel
@@ -362,6 +366,7 @@ def _states(session: Session) -> frozenset[str]:
     states = {
         "series": opened,
         "map": session.trajectory is not None,
+        "ensemble": session.has_ensemble,
         "result": session.result is not None,
         "fitting": session.activity == "fitting",
         "idle series": opened and not session.activity and session.pair is None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from noder_viewer.beyond import beyond
 from noder_viewer.comparison import images, readings
 from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
@@ -41,6 +42,7 @@ class SliceScene:
     time: str
     extrapolated: bool
     marks: Marks | None = None
+    beyond: str = ""
 
     @property
     def axis(self) -> int:
@@ -68,7 +70,7 @@ class SliceScene:
     def _look(self) -> tuple[object, ...]:
         shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
         layers = [(name, id(layer)) for name, layer in self.overlays.items()]
-        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated)
+        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
         return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
 
 
@@ -92,6 +94,7 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         time=time_words(session, session.time),
         extrapolated=is_extrapolated(session),
         marks=marks(session, plane),
+        beyond=beyond(session),
     )
 
 
@@ -167,8 +170,12 @@ def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dty
     i, j = int(voxel[a]), int(voxel[b])
     words = [f"{word} {data[i, j]:.4g}" for word, data in readings(session, plane)]
     maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
-    words += ["fold" if heat.folds[i, j] else f"{heat.quantity} {heat.values[i, j]:+.3f}" for heat in maps]
+    words += ["fold" if heat.folds[i, j] else _reading(heat, float(heat.values[i, j])) for heat in maps]
     return "   ".join(words)
+
+
+def _reading(heat: Heatmap, value: float) -> str:
+    return f"{heat.quantity} {value:.3f}" if heat.low == 0 else f"{heat.quantity} {value:+.3f}"
 
 
 def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:

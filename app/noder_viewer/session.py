@@ -45,6 +45,7 @@ class OverlaySettings:
 
     jacobian: bool = False
     brightness: bool = False
+    spread: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
     quiver: bool = False
@@ -58,14 +59,15 @@ class OverlaySettings:
         return replace(self, **{**others, name: on})
 
 
-_COLOUR_MAPS = ("jacobian", "brightness")
+_COLOUR_MAPS = ("jacobian", "brightness", "spread")
 
 
 @dataclass
 class Session:
     """Everything that the window shows. Only the controller writes it; views read it.
 
-    time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
+    time, period: in the unit of the series; with a period, time is a loop from the first scan on.
+    cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
     value_range: the smallest and largest value of all scans. hold_out, exclude: positions in the series.
     saved_in: the folder that `result` was read from or saved to. activity: what runs in the background.
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
@@ -88,6 +90,7 @@ class Session:
     mask: Path | None = None
     saved_in: Path | None = None
     time: float = 0.0
+    period: float | None = None
     cursor_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     show: Show = "prediction"
     carry: Carry = "neighbours"
@@ -107,6 +110,11 @@ class Session:
         if self.preview is not None:
             return self.preview
         return None if self.result is None else self.result.trajectory
+
+    @property
+    def has_ensemble(self) -> bool:
+        """Whether fits from several seeds are shown, so that there is a spread."""
+        return self.trajectory is not None and len(self.trajectory.others) > 0
 
     @property
     def carry_shown(self) -> Carry:
@@ -186,6 +194,7 @@ _PER_SERIES = (
     "exclude",
     "mask",
     "time",
+    "period",
     "cursor_mm",
     "window",
     "value_range",

@@ -37,7 +37,7 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
     return [
         Bar(image.unit, image.colormap, *image.levels),
-        *(Bar(layer.quantity, "log J", -layer.limit, layer.limit, folds=layer.can_fold) for layer in maps),
+        *(Bar(layer.quantity, layer.colormap, layer.low, layer.limit, folds=layer.can_fold) for layer in maps),
     ]
 
 

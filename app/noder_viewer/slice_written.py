@@ -14,6 +14,7 @@ from noder_viewer.camera import Camera
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, paint_bars
+from noder_viewer.slice_beyond import paint_beyond
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.slice_marks import paint_marks
 
@@ -101,6 +102,8 @@ class Written:
         if marks is not None:
             paint_marks(painter, rect, sheet.camera, marks)
         slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
+        if sheet.scene.extrapolated and pane == len(sheet.panes) - 1:
+            paint_beyond(painter, rect, sheet.scene.beyond, sheet.fonts)
         for place, letter in self._letters[pane]:
             painter.drawPixmap(place, letter)
         painter.restore()

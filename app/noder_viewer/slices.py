@@ -75,7 +75,7 @@ class _Pane:
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
-            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds)
+            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, heat.colormap, heat.low)
             self.heat.show_image(coloured(np.ascontiguousarray(rgba.transpose(1, 0, 2))), frame)
         self._heat = shown
         self.heat.setVisible(heat is not None)

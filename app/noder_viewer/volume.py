@@ -156,7 +156,10 @@ class VolumeView(QWidget):
 
     def set_scene(self, scene: VolumeScene | None) -> None:
         """Show a volume with its arrows; None empties the canvas."""
-        self._title.setText("3D" if scene is None else f"3D {scene.title}")
+        beyond = "" if scene is None else scene.beyond
+        self._title.setStyleSheet(f"color: {theme.WARNING}" if beyond else "")
+        # what must not be missed comes first: the line is cut at its end
+        self._title.setText("3D" if scene is None else f"3D {beyond and f'extrapolated, {beyond}: '}{scene.title}")
         if scene is None:
             self._volume = self._arrows = self._framed = None
             self._remove_own_layers()

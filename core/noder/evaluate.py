@@ -17,7 +17,7 @@ from noder.errors import InputError
 from noder.grid import Grid
 from noder.image import volumes_in
 from noder.linearity import linearity_index
-from noder.metrics import dice, similarity_scores
+from noder.metrics import SCORES, dice, similarity_scores
 from noder.preprocess import Gain, Mask, match, read_on_grid
 from noder.series import ImageSeries
 from noder.trajectory import Carry, Trajectory
@@ -61,13 +61,19 @@ class Report:
 
 
 def rows_of(
-    trajectory: Trajectory, series: ImageSeries, exclude: Collection[int], gains: Mapping[int, Gain], mask: Mask
+    trajectory: Trajectory,
+    series: ImageSeries,
+    exclude: Collection[int],
+    gains: Mapping[int, Gain],
+    mask: Mask,
+    only: str | None = None,
 ) -> Iterator[Row]:
     """Score every scan but the excluded ones against its predictions, in the mask and over the whole volume.
 
     A held-out scan is matched to the carried reference here, after the fit; a seen one is predicted without itself.
+    `only` one of `PREDICTORS`: no other is scored, and no folds are counted.
     """
-    scorer = _Scorer(trajectory, series, gains, mask)
+    scorer = _Scorer(trajectory, series, gains, mask, only)
     for k in range(len(series.scans)):
         yield scorer.excluded(k) if k in exclude else scorer.row(k)
 
@@ -158,8 +164,15 @@ def _scans(indices: Sequence[int]) -> str:
 class _Scorer:
     """Rows of one fit; the truth of a row is its scan matched to the reference."""
 
-    def __init__(self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask) -> None:
-        self.trajectory, self.series, self.gains, self.mask = trajectory, series, gains, mask
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        series: ImageSeries,
+        gains: Mapping[int, Gain],
+        mask: Mask,
+        only: str | None = None,
+    ) -> None:
+        self.trajectory, self.series, self.gains, self.mask, self.only = trajectory, series, gains, mask, only
         self.matching = any(gain != Gain() for gain in gains.values())
         self.position = {scan.index: k for k, scan in enumerate(trajectory.scans)}
 
@@ -188,8 +201,9 @@ class _Scorer:
             "gain": gain.gain, "offset": gain.offset,
         }  # fmt: skip
         for name, predicted in self._predictions(t, without).items():
-            row[name] = similarity_scores(truth, predicted()[0].numpy(), whole_range, self.mask)
-        return {**row, **self._folds(t)}
+            if self.only in (None, name):
+                row[name] = similarity_scores(truth, predicted()[0].numpy(), whole_range, self.mask)
+        return row if self.only else {**row, **self._folds(t)}
 
     def _gain(self, index: int) -> Gain:
         if index in self.gains or not self.matching:
@@ -243,7 +257,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     for name in PREDICTORS:
         scores = [row[name] for row in chosen if name in row]
         if scores:
-            keys = [key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+            keys = [key for key in scores[0] if key.removesuffix("_mask") in SCORES]
             summary[name] = {key: float(np.mean([score[key] for score in scores])) for key in keys}
     return summary
 

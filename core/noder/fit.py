@@ -60,7 +60,10 @@ class FitProgress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted series. `report` is None where the fit was stopped before it was scored."""
+    """A fitted series. `report` is None where the fit was stopped before it was scored.
+
+    `other_models` are those of the next seeds, in their order; `trajectory.others` holds their maps (`noder.spread`).
+    """
 
     trajectory: Trajectory
     series: ImageSeries
@@ -72,6 +75,7 @@ class FitResult:
     report: Report | None = None
     stopped: bool = False
     notes: tuple[str, ...] = ()
+    other_models: tuple[Curve, ...] = field(default=(), repr=False)
 
     def scored(self) -> FitResult:
         """The same with its report."""
@@ -81,8 +85,7 @@ class FitResult:
 
     def mask(self) -> tuple[Mask, str]:
         """The mask that the scores are taken in (I,J,K), and what it is."""
-        mask, name, _ = _mask(self.series, seen_scans(self.series, self.config), self.config.mask)
-        return mask, name
+        return mask_of(self.series, self.config)
 
 
 def fit(
@@ -308,6 +311,11 @@ def make_trajectory(
         )
         for k in seen
     ]
+    return carrying(decoder, curve, series, scans)
+
+
+def carrying(decoder: SeparableDecoder, curve: Curve, series: ImageSeries, scans: Sequence[SeenScan]) -> Trajectory:
+    """The trajectory of a curve that carries `scans`, sorted by time, as they are."""
     timed = TimedCurve(curve, (scans[0].time, scans[-1].time), min(series.grid.spacing))
     moved = map_of(decoder, timed)
     return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, moved)
@@ -320,6 +328,12 @@ def map_of(decoder: SeparableDecoder, timed: TimedCurve) -> ScreenMap | None:
     if isinstance(decoder, Decoder) and timed.curve.kind != "displacement":
         return Flow(decoder, timed, timed.clock)
     return None
+
+
+def mask_of(series: ImageSeries, config: FitConfig) -> tuple[Mask, str]:
+    """The mask that a fit is scored in (I,J,K), and what it is."""
+    mask, name, _ = _mask(series, seen_scans(series, config), config.mask)
+    return mask, name
 
 
 def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask, str, tuple[str, ...]]:

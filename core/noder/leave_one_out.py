@@ -21,6 +21,7 @@ from noder.fit import fit_steps
 from noder.fit_config import FitConfig, seen_scans
 from noder.linearity import linearity_index
 from noder.methods import PRESETS
+from noder.metrics import SCORES
 from noder.series import ImageSeries
 from noder.workers import Workers
 
@@ -161,7 +162,7 @@ def _row(by_method: dict[str, Row], method: str) -> Row:
 def _means(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     if not rows:
         return {}
-    keys = [key for key in rows[0]["blend"] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+    keys = [key for key in rows[0]["blend"] if key.removesuffix("_mask") in SCORES]
     return {
         name: {key: float(np.mean([row[name][key] for row in rows])) for key in keys} for name in predictions(rows[0])
     }

@@ -39,6 +39,7 @@ class GrowingTrajectory:
         return self.times[-1]
 
     is_prepared = True
+    others: tuple[Any, ...] = ()
 
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last
@@ -70,6 +71,8 @@ class GrowingTrajectory:
 
     def field(self, grid: Grid, t: float) -> DisplacementField:
         return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
+
+    near_field = field
 
 
 class ArrayImage:
