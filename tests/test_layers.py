@@ -47,6 +47,7 @@ ORDER = [
     "intensity",
     "trajectory",
     "methods",
+    "labels",
     "linearity",
     "metrics",
     "evaluate",
@@ -60,6 +61,9 @@ ORDER = [
     "workers",
     "leave_one_out",
     "tables",
+    "label_names",
+    "regions",
+    "region_tables",
     "estimate",
     "store",
     "predict_json",
@@ -83,6 +87,7 @@ ORDER = [
     "cli_pretrain",
     "cli_pretrain_nephi",
     "cli_register",
+    "cli_measure",
     "cli",
 ]
 
