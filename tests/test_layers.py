@@ -99,7 +99,12 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),
     "vispy": ("noder_viewer/volume.py",),
-    "pyqtgraph": ("noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"),
+    "pyqtgraph": (
+        "noder_viewer/slices.py",
+        "noder_viewer/timeline.py",
+        "noder_viewer/curves.py",
+        "noder_viewer/region_plot.py",
+    ),
 }
 
 # Names that differ between an import and its distribution.

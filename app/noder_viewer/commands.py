@@ -83,6 +83,7 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            **controller.region_commands.handlers(),
             "show_shortcuts": self.show_shortcuts,
             "show_about": self.show_about,
         }

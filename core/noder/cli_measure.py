@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noder.cli_options import AsJson, Quiet, floats
-from noder.cli_progress import driven
 
 if TYPE_CHECKING:
     from noder.region_tables import Names
-    from noder.regions import RegionVolumes
+    from noder.regions import RegionVolumes, Steps
 
 Fitted = Annotated[Path, typer.Argument(help="The folder that `noder fit -o` wrote.")]
 
@@ -54,7 +54,7 @@ def measure(
     drawn = read_labels(labels, series, series.times[0] if labels_at is None else labels_at)
     measured = measured_volumes(series, own_labels(series, labels, scan_labels or []))
     steps = region_steps(all_fits(fit.trajectory), drawn, wanted or series.times, measured)
-    found, _ = driven(steps, quiet, _show, "volume")
+    found = _drained(steps, quiet)
     path = write_region_csv(out, found, known, wanted or None)
     if as_json:
         typer.echo(_json(found, known, wanted, drawn.notes, path))
@@ -63,10 +63,18 @@ def measure(
     typer.echo("\n".join([format_regions(found, known), *notes, f"written to {path}"]))
 
 
-def _show(bar: Any, step: tuple[int, int]) -> None:
-    done, bar.total = step
-    bar.set_description("volumes", refresh=False)
-    bar.update(done - bar.n)
+def _drained(steps: Steps, quiet: bool) -> RegionVolumes:
+    """With a progress bar; Ctrl+C ends it at once, since half a curve is none."""
+    from tqdm import tqdm
+
+    with tqdm(disable=quiet, file=sys.stderr, desc="volumes") as bar:
+        try:
+            while True:
+                done, bar.total = next(steps)
+                bar.update(done - bar.n)
+        except StopIteration as end:
+            found: RegionVolumes = end.value
+            return found
 
 
 def _json(found: RegionVolumes, names: Names, times: tuple[float, ...], notes: tuple[str, ...], path: Path) -> str:

@@ -47,6 +47,11 @@ class LabelMap:
         return tuple(int(v) for v in np.unique(self.values) if v != 0)
 
     @cached_property
+    def is_empty(self) -> bool:
+        """Whether nothing is labelled."""
+        return not self.values.any()
+
+    @cached_property
     def box(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The lowest and the highest voxel index (3,) of all that is labelled. Raises ValueError for nothing."""
         where = np.array(np.nonzero(self.values))
@@ -104,7 +109,8 @@ def whole_numbers(values: NDArray[Any], name: str) -> NDArray[np.int32]:
             f"{name} holds {values[odd].flat[0]:g}: a label map has whole numbers from 0 up. Is it an image, or "
             "probabilities? Give the label map."
         )
-    return labels.astype(np.int32)
+    whole: NDArray[np.int32] = labels.astype(np.int32)
+    return whole
 
 
 def label_volumes(series: ImageSeries, labels: Path) -> Sequence[int]:
@@ -183,11 +189,14 @@ def majority(values: Labels, index: NDArray[np.float64]) -> Labels:
     mixed = (corners != corners[0]).any(axis=0)
     shares = [np.where(side, part[mixed], 1 - part[mixed]).prod(axis=1) for side in np.array(sides, dtype=bool)]
     found[mixed] = _heaviest(corners[:, mixed], np.stack(shares))
-    return found.reshape(index.shape[:-1])
+    whole: Labels = found.reshape(index.shape[:-1])
+    return whole
 
 
 def _read(labels: LabelMap, index: NDArray[np.float64]) -> Labels:
     """The labels at voxel indices (...,3); most of an image lies beside all of them."""
+    if labels.is_empty:
+        return np.zeros(index.shape[:-1], dtype=labels.values.dtype)
     low, high = labels.box
     near = ((index > low - 1) & (index < high + 1)).all(axis=-1)
     found = np.zeros(index.shape[:-1], dtype=labels.values.dtype)

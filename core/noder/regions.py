@@ -59,17 +59,20 @@ class RegionVolumes:
     @property
     def volume_ml(self) -> Floats:
         """(labels, times): of the fit that is shown."""
-        return self.mm3[0] / 1000
+        volumes: Floats = self.mm3[0] / 1000
+        return volumes
 
     @property
     def low_ml(self) -> Floats:
         """(labels, times): the lowest of all fits."""
-        return self.mm3.min(axis=0) / 1000
+        volumes: Floats = self.mm3.min(axis=0) / 1000
+        return volumes
 
     @property
     def high_ml(self) -> Floats:
         """(labels, times): the highest of all fits."""
-        return self.mm3.max(axis=0) / 1000
+        volumes: Floats = self.mm3.max(axis=0) / 1000
+        return volumes
 
     @property
     def measured_ml(self) -> Floats:
@@ -79,7 +82,8 @@ class RegionVolumes:
     @property
     def change_percent(self) -> Floats:
         """(labels, times): of the volume against that at the reference's time."""
-        return 100 * (self.mm3[0] / self.reference_mm3[0][:, None] - 1)
+        change: Floats = 100 * (self.mm3[0] / self.reference_mm3[0][:, None] - 1)
+        return change
 
     @property
     def extrapolated(self) -> tuple[bool, ...]:
@@ -100,13 +104,15 @@ class RegionVolumes:
         away = even - even.mean()
         with np.errstate(invalid="ignore", divide="ignore"):
             logs = np.where(self.mm3 > 0, np.log(self.mm3), np.nan)[:, :, wanted]
-        return 100 * (logs @ away) / float(away @ away)
+        rates: Floats = 100 * (logs @ away) / float(away @ away)
+        return rates
 
     @cached_property
     def growth_percent(self) -> Floats:
         """(labels, times): 100 d ln V / dt of the fit that is shown, a unit of time, by differences between `times`."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return 100 * np.gradient(np.log(self.mm3[0]), np.array(self.times), axis=-1)
+            growth: Floats = 100 * np.gradient(np.log(self.mm3[0]), np.array(self.times), axis=-1)
+        return growth
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -212,10 +218,11 @@ class _Box:
     def volumes(self, trajectory: Trajectory, pulled: Tensor, t: float) -> Floats:
         """(labels,) mm3 at time t: every voxel counts with its determinant."""
         if t == self._map.time:
-            weights = np.ones(len(self._voxels))
+            weights: Floats = np.ones(len(self._voxels))
         else:
             weights = self._determinant(pulled + trajectory.inverse(pulled, t)).reshape(-1)[self._voxels]
-        volumes: Floats = np.bincount(self._which, weights, minlength=len(self.labels)) * self._map.voxel_mm3
+        sums = np.bincount(self._which, weights, minlength=len(self.labels)).astype(np.float64)
+        volumes: Floats = sums * self._map.voxel_mm3
         return volumes
 
     def _determinant(self, moved: Tensor) -> Floats:
