@@ -49,6 +49,7 @@ ORDER = [
     "ensemble",
     "thinned",
     "methods",
+    "labels",
     "linearity",
     "metrics",
     "periods",
@@ -63,6 +64,9 @@ ORDER = [
     "workers",
     "leave_one_out",
     "tables",
+    "label_names",
+    "regions",
+    "region_tables",
     "estimate",
     "store",
     "predict_json",
@@ -86,6 +90,7 @@ ORDER = [
     "cli_pretrain",
     "cli_pretrain_nephi",
     "cli_register",
+    "cli_measure",
     "cli",
 ]
 
@@ -97,7 +102,12 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),
     "vispy": ("noder_viewer/volume.py",),
-    "pyqtgraph": ("noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"),
+    "pyqtgraph": (
+        "noder_viewer/slices.py",
+        "noder_viewer/timeline.py",
+        "noder_viewer/curves.py",
+        "noder_viewer/region_plot.py",
+    ),
 }
 
 # Names that differ between an import and its distribution.

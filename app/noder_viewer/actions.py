@@ -78,6 +78,21 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("export_registration", "&Export…", (), "What `noder register` writes", needs="registered"),
         Action("go_back", "Back to the series or the pa&ir", (), "What was open before", needs="kept"),
     ),
+    "Re&gions": (
+        Action("open_labels", "&Open labels…", (), "A label map of one scan, or a 4D one", needs="drawable"),
+        Action("save_labels", "&Save labels…", (), "As NIfTI, on the voxels of the first scan", needs="regions"),
+        SEPARATOR,
+        Action("toggle_regions", "S&how the regions", ("G",), "Over the slices", needs="regions", checkable=True),
+        Action("toggle_brush", "&Brush", ("Shift+B",), "Drag on a slice to paint", needs="drawable", checkable=True),
+        Action("toggle_eraser", "&Eraser", ("Shift+E",), "Drag on a slice to erase", needs="drawable", checkable=True),
+        Action("brush_smaller", "S&maller brush", ("[",), needs="drawable"),
+        Action("brush_larger", "&Larger brush", ("]",), needs="drawable"),
+        Action("undo_stroke", "&Undo stroke", ("Ctrl+Alt+Z",), needs="regions"),
+        Action("redo_stroke", "&Redo stroke", ("Ctrl+Alt+Y",), needs="regions"),
+        SEPARATOR,
+        Action("save_volumes", "Save volumes as &CSV…", (), "Of every region over time", needs="measured"),
+        Action("save_region_plot", "Save the &plot as PNG…", (), "Volumes over time", needs="measured"),
+    ),
     "&Show": (
         Action("show_observed", "&Observed scan", ("1",), needs="series", checkable=True),
         Action("show_prediction", "&Prediction", ("2",), needs="map", checkable=True),
@@ -126,7 +141,7 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
 GESTURES: dict[str, tuple[tuple[str, str], ...]] = {
     "Mouse on a slice": (
         ("Click", "Set the crosshair"),
-        ("Drag", "Move the picture"),
+        ("Drag", "Move the picture; with a brush in the hand: paint"),
         ("Wheel", "Next and previous slice"),
         ("Ctrl + wheel", "Zoom"),
         ("Right-drag", "Window and level"),

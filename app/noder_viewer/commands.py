@@ -87,6 +87,7 @@ class Commands:
             "toggle_periodic": timeline.toggle_periodic,
             "toggle_mode": timeline.toggle_mode,
             "next_metric": timeline.next_metric,
+            **controller.region_commands.handlers(),
             "show_shortcuts": self.show_shortcuts,
             "show_about": self.show_about,
         }

@@ -23,8 +23,11 @@ from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
+from noder_viewer.measuring import Measuring
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.presenter import Presenter
+from noder_viewer.region_commands import RegionCommands
+from noder_viewer.region_view import RegionView
 from noder_viewer.register_panel import CURVES, SCORES
 from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
@@ -58,6 +61,9 @@ class Controller(QObject):
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
+        self.measuring = Measuring(window, session, self.presenter, self)
+        self.region_view = RegionView(window, session, self.measuring, self)
+        self.region_commands = RegionCommands(window, session, settings, self.measuring, self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -157,6 +163,8 @@ class Controller(QObject):
         self.volume_counts.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
+        self.measuring.shut_down()
+        self.region_view.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()

@@ -24,6 +24,7 @@ from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
 from noder_viewer.series_panel import SeriesPanel
@@ -34,7 +35,7 @@ from noder_viewer.volume import VolumeView
 from noder_viewer.welcome import Welcome
 
 TITLE = "noder-viewer"
-LAYOUT = 1
+LAYOUT = 2
 """Of the docks: to be raised when one is added, since an older state that is restored would tear the tabs apart."""
 
 
@@ -59,6 +60,7 @@ class MainWindow(QMainWindow):
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
         self.register_panel = RegisterPanel()
+        self.region_panel = RegionPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
@@ -70,8 +72,10 @@ class MainWindow(QMainWindow):
             self._dock("Display", self.overlay_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True),
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
+            self._dock("Regions", self.region_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
         self.tabifyDockWidget(self.docks[2], self.docks[3])
+        self.tabifyDockWidget(self.docks[3], self.docks[4])
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()

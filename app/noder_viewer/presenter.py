@@ -61,6 +61,9 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "value_range": ("controls",),
     "kept": ("controls",),
     "radiological": ("pictures", "controls", "thumbnails"),
+    "regions": ("pictures", "controls"),
+    "region_figures": ("controls",),
+    "region_look": ("pictures",),
     "activity": ("controls", "progress", "hint"),
     "status": ("status",),
 }
@@ -374,6 +377,9 @@ def _states(session: Session) -> frozenset[str]:
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
+        "regions": session.regions is not None and session.pair is None,
+        "measured": session.region_figures is not None and session.region_figures.volumes is not None,
+        "drawable": opened and session.pair is None,
         "kept": session.kept is not None and not session.activity,
         "registering": session.activity in ("pairing", "registering"),
     }

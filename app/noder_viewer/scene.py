@@ -6,7 +6,7 @@ which is how the views know what need not be drawn again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
 from noder_viewer.recent import Recent
+from noder_viewer.region_layers import RegionLayer, region_at, region_layers
 
 if TYPE_CHECKING:
     from noder.grid import Grid
@@ -43,6 +44,7 @@ class SliceScene:
     extrapolated: bool
     marks: Marks | None = None
     beyond: str = ""
+    regions: dict[str, RegionLayer] = field(default_factory=dict)
 
     @property
     def axis(self) -> int:
@@ -63,13 +65,17 @@ class SliceScene:
         """The landmarks on one of the images: as with overlays."""
         return None if len(self.images) > 1 and image.kind == "observed" else self.marks
 
+    def regions_on(self, image: SliceImage) -> RegionLayer | None:
+        """The regions on one of the images, each at its own time."""
+        return self.regions.get(image.kind)
+
     def differs_in_crosshair_only(self, other: SliceScene) -> bool:
         """Whether all the rest looks the same."""
         return self._look() == other._look()
 
     def _look(self) -> tuple[object, ...]:
         shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
-        layers = [(name, id(layer)) for name, layer in self.overlays.items()]
+        layers = [(name, id(layer)) for name, layer in (*self.overlays.items(), *self.regions.items())]
         words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
         return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
 
@@ -81,9 +87,10 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         return None
     plane = Plane.through(grid, axis, session.cursor_mm)
     x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
+    shown = images(session, plane)
     return SliceScene(
         plane=plane,
-        images=images(session, plane),
+        images=shown,
         overlays=overlays(session, plane),
         crosshair=(x, y),
         window=session.window,
@@ -95,6 +102,7 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         extrapolated=is_extrapolated(session),
         marks=marks(session, plane),
         beyond=beyond(session),
+        regions=region_layers(session, plane, shown),
     )
 
 
@@ -171,7 +179,15 @@ def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dty
     words = [f"{word} {data[i, j]:.4g}" for word, data in readings(session, plane)]
     maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
     words += ["fold" if heat.folds[i, j] else _reading(heat, float(heat.values[i, j])) for heat in maps]
-    return "   ".join(words)
+    return "   ".join([*words, *_regions_at(session, plane, i, j)])
+
+
+def _regions_at(session: Session, plane: Plane, i: int, j: int) -> list[str]:
+    """The region at a pixel, of the last of the pictures."""
+    if session.regions is None:
+        return []
+    layers = region_layers(session, plane, images(session, plane)).values()
+    return [name for layer in layers if (name := region_at(layer, session.regions, i, j))][-1:]
 
 
 def _reading(heat: Heatmap, value: float) -> str:

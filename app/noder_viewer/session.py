@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
+
+from noder_viewer.region_state import Brush, RegionLook
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
+    from noder_viewer.region_state import RegionFigures, ShownRegions
     from noder_viewer.shown_pair import ShownPair
 
 Show = Literal["prediction", "observed", "difference", "side by side", "before", "after", "checkerboard", "flicker"]
@@ -73,6 +76,8 @@ class Session:
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
+    regions: labels that are carried through time; region_figures: what was measured of them, None until then.
+    brush: what draws them, while it is in the hand.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -101,6 +106,10 @@ class Session:
     window: tuple[float, float] = (0.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
     radiological: bool = False
+    regions: ShownRegions | None = None
+    region_figures: RegionFigures | None = None
+    region_look: RegionLook = field(default_factory=RegionLook)
+    brush: Brush | None = None
     activity: Activity = ""
     status: str = ""
 
@@ -198,5 +207,7 @@ _PER_SERIES = (
     "cursor_mm",
     "window",
     "value_range",
+    "regions",
+    "region_figures",
     "series",
 )

@@ -12,6 +12,8 @@ from PySide6.QtGui import QColor, QPainter, QPixmap
 from noder_viewer import slice_paint, theme
 from noder_viewer.camera import Camera
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.region_layers import RegionLayer
+from noder_viewer.region_paint import paint_legend, paint_regions
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, paint_bars
 from noder_viewer.slice_beyond import paint_beyond
@@ -55,6 +57,14 @@ class Sheet:
         rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
         return slice_paint.footer_lines(rect, self.scene, self.fonts)
 
+    @cached_property
+    def legend(self) -> list[tuple[QRectF, RegionLayer]]:
+        """The regions on the last picture that shows any, and their line below the pictures."""
+        layers = list(self.scene.regions.values())[-1:]
+        bottom = self.body.bottom()
+        rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
+        return [(slice_paint.footer_line(rect, len(self.scene.overlays), self.fonts), layer) for layer in layers]
+
     def still(self) -> tuple[object, ...]:
         """All that the kept pictures depend on."""
         scene = self.scene
@@ -93,11 +103,16 @@ class Written:
         for line, layer in sheet.footer:
             if isinstance(layer, Heatmap):
                 slice_paint.paint_heat_line(painter, line, layer, sheet.scene.time, sheet.fonts)
+        for line, regions in sheet.legend:
+            paint_legend(painter, line, regions, sheet.fonts)
 
     def _paint_pane(self, painter: QPainter, sheet: Sheet, pane: int) -> None:
         rect = sheet.panes[pane]
         painter.save()
         painter.setClipRect(rect)
+        regions = sheet.scene.regions_on(sheet.scene.images[pane])
+        if regions is not None:
+            paint_regions(painter, rect, sheet.camera, regions, sheet.scene.plane)
         marks = sheet.scene.marks_on(sheet.scene.images[pane])
         if marks is not None:
             paint_marks(painter, rect, sheet.camera, marks)

@@ -14,6 +14,7 @@ from noder_viewer.colormaps import ARROW, paint, places
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
+from noder_viewer.region_paint import paint_brush
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, bars_of, strip_width
 from noder_viewer.slice_fonts import Fonts
@@ -132,7 +133,9 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         self._view.released(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
+        if self._view.holds_brush:
+            self._view.pressed(event)  # two quick dabs
+        elif event.button() == Qt.MouseButton.LeftButton:
             self._view.double_clicked()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -208,6 +211,7 @@ class SliceView(SliceMouse):
             painter.drawText(QRectF(whole), flags, self._message)
         else:
             self._written.paint_over(painter)
+            self._paint_brush(painter)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -225,6 +229,12 @@ class SliceView(SliceMouse):
         super().resizeEvent(event)
         self._set_margins()
         self._look()
+
+    def _paint_brush(self, painter: QPainter) -> None:
+        place, radius = self._brush_at, self._brush_mm
+        if place is not None and radius is not None and (pane := self._pane_at(place)) is not None:
+            painter.setClipRect(self._rect(pane))
+            paint_brush(painter, place, radius * self._camera.px_per_mm)
 
     def _sheet(self, scene: SliceScene) -> Sheet:
         size, panes = QSizeF(self._canvas.viewport().size()), tuple(self._rect(k) for k in range(self._n_panes))

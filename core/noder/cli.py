@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_pretrain, cli_pretrain_nephi, cli_register
+from noder import __version__, cli_measure, cli_pretrain, cli_pretrain_nephi, cli_register
 from noder.cli_options import (
     AsJson,
     Device,
@@ -57,6 +57,7 @@ cli_pretrain.app.command()(cli_pretrain_nephi.nephi)
 app.add_typer(cli_pretrain.app)
 app.command()(cli_register.register)
 app.command()(cli_register.warp)
+app.command()(cli_measure.measure)
 
 Value = TypeVar("Value")
 

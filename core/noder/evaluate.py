@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noder.errors import InputError
 from noder.grid import Grid
-from noder.image import volumes_in
+from noder.labels import LabelMap, carried, label_volumes
 from noder.linearity import linearity_index
 from noder.metrics import SCORES, dice, similarity_scores
 from noder.preprocess import Gain, Mask, match, read_on_grid
@@ -268,7 +267,7 @@ def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> lis
     `labels` is one 4-D file with a volume for each scan of the series, or for each scan of what the series was
     selected from. Raises InputError for another number of volumes.
     """
-    volumes = _label_volumes(series, labels)
+    volumes = label_volumes(series, labels)
     maps = [
         read_on_grid(labels, series.grid, volume, scan.image.alignment)[0]
         for volume, scan in zip(volumes, series.scans, strict=True)
@@ -278,14 +277,7 @@ def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> lis
 
 def carried_labels(trajectory: Trajectory, labels: NDArray[Any], t: float) -> NDArray[Any]:
     """The reference's label map (I,J,K) pulled to t: each label's indicator is interpolated, the largest wins."""
-    field = trajectory.field(trajectory.grid, t)
-    values = np.unique(labels)
-    best, winner = np.full(labels.shape, -1.0, dtype=np.float32), np.zeros(labels.shape, dtype=labels.dtype)
-    for value in values:
-        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[0].numpy()
-        winner[part > best] = value
-        best = np.maximum(best, part)
-    return winner
+    return carried(trajectory, LabelMap(labels.astype(np.int32), trajectory.grid, trajectory.t_first, "labels"), t)
 
 
 def _label_row(trajectory: Trajectory, series: ImageSeries, maps: Sequence[NDArray[Any]], k: int) -> Row:
@@ -301,16 +293,3 @@ def _label_row(trajectory: Trajectory, series: ImageSeries, maps: Sequence[NDArr
 
 def _known(scores: Mapping[int, float]) -> dict[str, float]:
     return {str(label): score for label, score in scores.items() if not math.isnan(score)}
-
-
-def _label_volumes(series: ImageSeries, labels: Path) -> Sequence[int]:
-    n = volumes_in(labels)
-    if n == len(series.scans) and n != series.n_given:
-        kept = sorted(series.frames)  # the labels stand in the order given, the scans in that of time
-        return [kept.index(frame) for frame in series.frames]
-    if n == series.n_given:
-        return series.frames
-    raise InputError(
-        f"{labels.name} holds {n} label volumes; the series has {len(series.scans)} scans of {series.n_given} given. "
-        "Give one label volume for each of them, in their order."
-    )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from noder.fields import DisplacementField
 from noder.grid import Grid
+from noder_viewer.region_state import RegionLook
 from noder_viewer.session import OverlaySettings, Session
 
 
@@ -40,6 +41,7 @@ class GrowingTrajectory:
 
     is_prepared = True
     others: tuple[Any, ...] = ()
+    flow = None
 
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last
@@ -48,6 +50,10 @@ class GrowingTrajectory:
         self.calls.append("displacement")
         away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
         return away * (1 / (1 + self.rate * t) - 1)
+
+    def between(self, points_mm: Tensor, t_a: float, t_b: float) -> Tensor:
+        away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
+        return away * ((1 + self.rate * t_a) / (1 + self.rate * t_b) - 1)
 
     def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
         self.calls.append("jacobian")
@@ -120,6 +126,8 @@ class SessionDouble(SimpleNamespace):
     """Fields as they are given; what is shown follows from them by the session's own rule."""
 
     pair = None
+    regions = None
+    region_look = RegionLook()
 
     @property
     def show_shown(self) -> str:
