@@ -53,6 +53,7 @@ ORDER = [
     "provenance",
     "checkpoint",
     "fit_config",
+    "best",
     "fit",
     "stored_files",
     "model_file",
@@ -61,6 +62,7 @@ ORDER = [
     "leave_one_out",
     "tables",
     "estimate",
+    "card",
     "store",
     "predict_json",
     "export",
@@ -94,7 +96,12 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),
     "vispy": ("noder_viewer/volume.py",),
-    "pyqtgraph": ("noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"),
+    "pyqtgraph": (
+        "noder_viewer/slices.py",
+        "noder_viewer/timeline.py",
+        "noder_viewer/curves.py",
+        "noder_viewer/left_out_plot.py",
+    ),
 }
 
 # Names that differ between an import and its distribution.

@@ -10,6 +10,7 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from noder_viewer.export_dialog import ExportDialog, ExportRequest
+from noder_viewer.fit_rows import saved
 from noder_viewer.jobs import Export, Save
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
@@ -80,14 +81,15 @@ class Exporting(QObject):
         if self.dialog is not None:
             self.dialog.set_finished("Cancelled; nothing was written.")
 
-    def save_fit(self, folder: Path) -> None:
-        """Save the fit that is shown as `folder`."""
-        if self._session.result is None or self._saves.busy:
+    def save_fit(self, folder: Path, result: FitResult | None = None) -> None:
+        """Save a fit, None: the one that is shown, as `folder`."""
+        result = result or self._session.result
+        if result is None or self._saves.busy:
             return
-        self._saving = self._session.result
+        self._saving = result
         self._session.status = f"Saving {folder.name}…"
         self._settings.set_folder("save", folder.parent)
-        self._saves.submit(Save(self._session.result, folder))
+        self._saves.submit(Save(result, folder))
 
     def shut_down(self) -> None:
         """Stop writing; a fit that is being saved is waited for."""
@@ -117,8 +119,10 @@ class Exporting(QObject):
         self.failed.emit(str(error))
 
     def _on_saved(self, folder: object) -> None:
-        if self._session.result is self._saving and isinstance(folder, Path):
-            self._session.saved_in = folder
+        if isinstance(folder, Path):
+            self._session.fits = saved(self._session.fits, self._saving, folder)
+            if self._session.result is self._saving:
+                self._session.saved_in = folder
         self._session.status = f"Saved in {folder}"
         self.saved.emit(folder)
 

@@ -30,6 +30,7 @@ class SliceMouse(QWidget):
     hovered = Signal(int, float, float)
     left = Signal()
     levels_requested = Signal(float, float)
+    camera_moved = Signal()
 
     def __init__(self, axis: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +62,14 @@ class SliceMouse(QWidget):
         """Show the whole slice."""
         self._press = None
         self._camera.fitted = True
+        self._look()
+        self.camera_moved.emit()
+
+    def look_like(self, other: SliceMouse) -> None:
+        """Look at what another view of the same plane looks at."""
+        camera = other.camera
+        self._camera.x, self._camera.y, self._camera.px_per_mm = camera.x, camera.y, camera.px_per_mm
+        self._camera.fitted = camera.fitted
         self._look()
 
     def _rect(self, pane: int) -> QRectF:
@@ -117,6 +126,7 @@ class SliceMouse(QWidget):
             rect = self._rect(self._pane_at(event.position()) or 0)
             self._camera.zoom(rect, event.position(), 1.2 ** (turned / WHEEL_NOTCH))
             self._look()
+            self.camera_moved.emit()
             return
         self._wheel += turned / WHEEL_NOTCH
         steps = int(self._wheel)
@@ -156,6 +166,7 @@ class SliceMouse(QWidget):
         else:
             self._camera.pan(step.x(), step.y())
             self._look()
+            self.camera_moved.emit()
 
     def _request_levels(self, press: Press, away: QPointF) -> None:
         """Right widens the window, up makes the picture brighter; 300 pixels are one window."""

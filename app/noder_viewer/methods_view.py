@@ -1,0 +1,188 @@
+"""Up to four panes of one plane, each with its own choice; they share cursor, grey levels and camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from noder_viewer.plane import PLANE_NAMES
+from noder_viewer.scene import SliceScene
+from noder_viewer.session import SCORES, Methods
+from noder_viewer.slices import SliceView
+
+MOST = 4
+_ORDER = (2, 0, 1)
+"""Axes as they stand in the window: axial, sagittal, coronal."""
+
+
+class MethodsView(QWidget):
+    """Shows scenes pane by pane and emits what the user wants; `pane_requested(position, "")` takes a pane away."""
+
+    pane_requested = Signal(int, str)
+    axis_requested = Signal(int)
+    score_requested = Signal(str)
+    what_requested = Signal(str)
+    close_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._axis, self._n = 2, -1
+        self.planes = QButtonGroup(self)
+        self.score, self.what = _box("Score"), _box("What the panes show")
+        for name, words in SCORES.items():
+            self.score.addItem(words, name)
+        self.what.addItem("Predictions", "prediction")
+        self.what.addItem("Differences", "difference")
+        self.add = QToolButton()
+        self.add.setText("+ Pane")
+        self.add.setToolTip("Another pane, four at most")
+        self.close_button = QPushButton("Back to the slices")
+        self.boxes = tuple(_box(f"Pane {k + 1} shows") for k in range(MOST))
+        self.views: tuple[SliceView, ...] = ()
+        self._cells: list[QWidget] = []
+        self._lay_out()
+        self._connect()
+
+    def set_axis(self, axis: int) -> bool:
+        """Cut across another axis; whether the views were made anew, and are to be connected."""
+        self.planes.button(axis).setChecked(True)
+        if self.views and axis == self._axis:
+            return False
+        self._axis = axis
+        for old, cell in zip(self.views or (None,) * MOST, self._cells, strict=True):
+            layout = cell.layout()
+            if old is not None:
+                old.setParent(None)
+                old.deleteLater()
+            view = SliceView(axis)
+            view.camera_moved.connect(self._on_camera)
+            if layout is not None:
+                layout.addWidget(view)
+        self.views = tuple(view for cell in self._cells for view in cell.findChildren(SliceView))
+        for k, view in enumerate(self.views):
+            view.setAccessibleName(f"Pane {k + 1}, {PLANE_NAMES[axis].lower()} slice")
+        return True
+
+    def set_choices(self, choices: Mapping[str, str], panes: Sequence[str], methods: Methods) -> None:
+        """What the panes can show, and what they show."""
+        for k, box in enumerate(self.boxes):
+            entries = [*choices.items(), *([("", "Take this pane away")] if len(panes) > 1 else [])]
+            if [(box.itemData(i), box.itemText(i)) for i in range(box.count())] != entries:
+                box.clear()
+                for pane, words in entries:
+                    box.addItem(words, pane)
+            if k < len(panes):
+                box.setCurrentIndex(box.findData(panes[k]))
+        self.score.setCurrentIndex(self.score.findData(methods.score))
+        self.what.setCurrentIndex(self.what.findData(methods.what))
+        self.add.setEnabled(len(panes) < MOST)
+        self._set_panes(len(panes))
+
+    def set_scenes(self, scenes: Sequence[SliceScene | None]) -> None:
+        """What each pane shows, in order."""
+        for k, (view, scene) in enumerate(zip(self.views, scenes, strict=False)):
+            view.set_bars_visible(k == len(scenes) - 1)
+            view.set_scene(scene)
+
+    def reset_views(self) -> None:
+        """Show the whole slice in all panes."""
+        for view in self.views:
+            view.reset_view()
+
+    def _set_panes(self, n: int) -> None:
+        if n == self._n:
+            return
+        self._n = n
+        columns = 1 if n == 1 else 2
+        for k, cell in enumerate(self._cells):
+            self._grid.removeWidget(cell)
+            cell.setVisible(k < n)
+            if k < n:
+                self._grid.addWidget(cell, k // columns, k % columns)
+        for k in range(2):
+            self._grid.setColumnStretch(k, int(k < columns))
+            self._grid.setRowStretch(k, int(k * columns < n))
+
+    def _lay_out(self) -> None:
+        bar = QHBoxLayout()
+        bar.setSpacing(4)
+        for axis in _ORDER:
+            button = QPushButton(PLANE_NAMES[axis])
+            button.setCheckable(True)
+            self.planes.addButton(button, axis)
+            bar.addWidget(button)
+        for widget in (self.what, self.score, self.add):
+            bar.addWidget(widget)
+        bar.addStretch(1)
+        bar.addWidget(self.close_button)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        for box in self.boxes:
+            cell = QWidget()
+            column = QVBoxLayout(cell)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(2)
+            column.addWidget(box)
+            self._cells.append(cell)
+            cell.setParent(self)
+            cell.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(bar)
+        column.addLayout(self._grid, 1)
+
+    def _connect(self) -> None:
+        self.planes.idClicked.connect(self.axis_requested)
+        for box in self.boxes:
+            box.activated.connect(self._on_pane)
+        self.score.activated.connect(self._on_score)
+        self.what.activated.connect(self._on_what)
+        self.add.clicked.connect(self._on_add)
+        self.close_button.clicked.connect(self.close_requested)
+
+    def _on_camera(self) -> None:
+        moved = self.sender()
+        if not isinstance(moved, SliceView):
+            return
+        for view in self.views:
+            if view is not moved:
+                view.look_like(moved)
+
+    def _on_pane(self) -> None:
+        box = self.sender()
+        position = next((k for k, other in enumerate(self.boxes) if other is box), None)
+        if position is not None:
+            self.pane_requested.emit(position, str(self.boxes[position].currentData()))
+
+    def _on_add(self) -> None:
+        """The first choice that no pane shows yet."""
+        box, shown = self.boxes[0], {str(b.currentData()) for b in self.boxes[: self._n]}
+        names = [str(box.itemData(k)) for k in range(box.count()) if box.itemData(k)]
+        self.pane_requested.emit(self._n, next((name for name in names if name not in shown), names[0]))
+
+    def _on_score(self) -> None:
+        self.score_requested.emit(str(self.score.currentData()))
+
+    def _on_what(self) -> None:
+        self.what_requested.emit(str(self.what.currentData()))
+
+
+def _box(name: str) -> QComboBox:
+    box = QComboBox()
+    box.setAccessibleName(name)
+    box.setToolTip(name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(10)
+    return box
