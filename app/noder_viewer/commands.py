@@ -121,6 +121,17 @@ class Commands:
             self._controller.exporting.save_fit(Path(name))
         return bool(name)
 
+    def save_fits(self) -> bool:
+        """Ask where to save what was not saved: the fit that is shown, or all of the list under one folder."""
+        unsaved = [row for row in self._session.fits if row.is_unsaved]
+        if all(row.result is self._session.result for row in unsaved):
+            return self.save_fit()
+        start = str(self._beside_the_scans())
+        name = QFileDialog.getExistingDirectory(self._window, f"Save {len(unsaved)} fits, each in its folder", start)
+        if name:
+            self._controller.exporting.save_all(Path(name))
+        return bool(name)
+
     def start_registration(self) -> None:
         """Show the Register tab, and start where both images are chosen."""
         self._window.show_panel(self._window.register_panel)

@@ -11,7 +11,7 @@ from noder_viewer import fit_rows
 from noder_viewer.compare_dialogs import BaselinesDialog, LeaveOneOutDialog, MethodLine
 from noder_viewer.fit_rows import Asked, LeaveOneOut
 from noder_viewer.jobs import Prepare
-from noder_viewer.left_out_job import EstimateLeftOut
+from noder_viewer.list_jobs import EstimateLeftOut
 from noder_viewer.loader import Latest
 
 if TYPE_CHECKING:

@@ -81,6 +81,12 @@ class FitRow:
         return (self.result is not None or self.left_out is not None) and self.saved_in is None
 
     @property
+    def file_name(self) -> str:
+        """What it is saved as: a folder, or a table."""
+        name = self.name.replace("/", "-").replace("\\", "-")
+        return name if self.left_out is None else f"{name}.csv"
+
+    @property
     def can_pause(self) -> bool:
         """Worker processes go on with the refit that they are at."""
         return self.asked.leave_one_out is None or self.asked.leave_one_out.workers == 1

@@ -30,7 +30,7 @@ def status_words(row: FitRow, progress: FitProgress | None = None) -> str:
 def _active_words(row: FitRow, progress: FitProgress | None) -> str:
     if progress is None or not progress.total:
         return row.status
-    words = f"{row.status} {percent(progress)} %"
+    words = f"{'' if row.status == 'running' else row.status} {percent(progress)} %".strip()
     return words if progress.seconds_left is None else f"{words}, {duration(progress.seconds_left)} left"
 
 

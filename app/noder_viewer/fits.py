@@ -88,7 +88,7 @@ class Fits(QObject):
         row = fit_rows.found(self._session.fits, key)
         if row is None or row.result is None:
             return False
-        start = str(unused(self._controller.settings.folder("save") / row.name.replace("/", "-")))
+        start = str(unused(self._controller.settings.folder("save") / row.file_name))
         name, _ = QFileDialog.getSaveFileName(self._controller.window, f"Save {row.name} as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name), row.result)

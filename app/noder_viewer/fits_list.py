@@ -149,11 +149,11 @@ class FitsList(QWidget):
     def _lay_out(self) -> None:
         row = QHBoxLayout()
         row.setSpacing(4)
-        for widget in (self.variant, self.compare):
-            row.addWidget(widget)
+        row.addWidget(self.variant)
+        row.addWidget(self.compare)
         row.addStretch(1)
-        for widget in (self.earlier, self.later, self.remove):
-            row.addWidget(widget)
+        for tool in (self.earlier, self.later, self.remove):
+            row.addWidget(tool)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -201,7 +201,7 @@ class FitsList(QWidget):
         if not isinstance(action, QAction) or line is None:
             return
         if action.data() == "rename":
-            self.table.editItem(self.table.item(self.table.currentRow(), NAME))
+            self.table.edit(self.table.model().index(self.table.currentRow(), NAME))
         elif action.data() == "save":
             self.save_requested.emit(line.key)
         elif action.data() == "again":

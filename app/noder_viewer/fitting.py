@@ -11,7 +11,7 @@ from noder_viewer import fit_rows
 from noder_viewer.fit_rows import Asked, FitRow
 from noder_viewer.fit_thread import FitThread
 from noder_viewer.jobs import FitChoice, make_steps
-from noder_viewer.left_out_job import make_left_out_steps
+from noder_viewer.list_jobs import make_left_out_steps
 from noder_viewer.main_window import MainWindow
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Session

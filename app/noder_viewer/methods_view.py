@@ -22,6 +22,7 @@ from noder_viewer.session import SCORES, Methods
 from noder_viewer.slices import SliceView
 
 MOST = 4
+BARS_FROM_PX = 240
 _ORDER = (2, 0, 1)
 """Axes as they stand in the window: axial, sagittal, coronal."""
 
@@ -91,8 +92,8 @@ class MethodsView(QWidget):
 
     def set_scenes(self, scenes: Sequence[SliceScene | None]) -> None:
         """What each pane shows, in order."""
-        for k, (view, scene) in enumerate(zip(self.views, scenes, strict=False)):
-            view.set_bars_visible(k == len(scenes) - 1)
+        for view, scene in zip(self.views, scenes, strict=False):
+            view.set_bars_visible(view.width() >= BARS_FROM_PX)  # all or none, so that all fit their slice alike
             view.set_scene(scene)
 
     def reset_views(self) -> None:

@@ -1,12 +1,13 @@
-"""Leave-one-out in the background: the engine's steps, told as a fit tells its own."""
+"""What the list of fits runs beside fits: leave-one-out, what that takes, and saving all at once."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noder_viewer.fit_rows import Asked, LeaveOneOut
+from noder_viewer.fit_rows import Asked, FitRow, LeaveOneOut
 from noder_viewer.fit_words import LEAVE_ONE_OUT
 from noder_viewer.jobs import FitChoice, Reporter, import_engine, make_config, share_cores
 from noder_viewer.session import Session
@@ -63,3 +64,24 @@ class EstimateLeftOut:
         except NoderError as error:
             return str(error)
         return f"{len(each)} fits, {together(each, self.how.workers).words()}."
+
+
+@dataclass(frozen=True)
+class SaveAll:
+    """Save several fits, each as a folder of its own; leave-one-outs as tables. Reports (row's key, path) for each."""
+
+    rows: tuple[tuple[FitRow, Path], ...]
+    folder: Path
+
+    def __call__(self, task: Reporter) -> Path:
+        from noder.atomic import write_text
+        from noder.store import save_result
+        from noder.tables import left_out_csv
+
+        for row, path in self.rows:
+            if row.result is not None:
+                save_result(row.result, path)
+            elif row.left_out is not None:
+                write_text(path, left_out_csv(row.left_out, row.asked.series.unit))
+            task.report((row.key, path))
+        return self.folder
