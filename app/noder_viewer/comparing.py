@@ -13,12 +13,13 @@ from noder_viewer.fit_rows import Asked, LeaveOneOut
 from noder_viewer.jobs import Prepare
 from noder_viewer.list_jobs import EstimateLeftOut
 from noder_viewer.loader import Latest
+from noder_viewer.session import MOST_PANES
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
 
 _FIELDS = (
-    "series", "result", "preview", "fits", "shown_fit", "time", "cursor_mm", "carry", "overlays", "window",
+    "series", "result", "preview", "progress", "fits", "shown_fit", "time", "cursor_mm", "carry", "overlays", "window",
     "radiological", "exclude", "methods", "pair",
 )  # fmt: skip
 """Fields of the session that the panes depend on."""
@@ -52,7 +53,7 @@ class Comparing(QObject):
 
     def refresh(self) -> None:
         """Show the panes as the session is now."""
-        from noder_viewer.methods_scene import choices, pane_scene, shown_panes
+        from noder_viewer.methods_scene import choices, message, pane_scene, shown_panes
 
         session = self._session
         shown = session.methods.on and session.series is not None and session.pair is None
@@ -64,7 +65,8 @@ class Comparing(QObject):
             self._connect_slices()
         panes = shown_panes(session)
         self.view.set_choices(choices(session), panes, session.methods)
-        self.view.set_scenes([pane_scene(session, pane) for pane in panes])
+        scenes, messages = ([make(session, pane) for pane in panes] for make in (pane_scene, message))
+        self.view.set_scenes(scenes, messages)
         self._prepare_shown()
 
     def toggle(self) -> None:
@@ -140,27 +142,32 @@ class Comparing(QObject):
     def _lines(self, asked: Asked) -> list[MethodLine]:
         """Every method, and whether there is such a fit already."""
         from noder.methods import PRESETS
-        from noder_viewer.variants import BASELINES, by_method, is_there
+        from noder_viewer.variants import BASELINES, by_method, like
 
         lines = []
         for method in PRESETS:
             wanted = asked if method == asked.choice.method else by_method(asked, method)
-            there = is_there(self._session.fits, wanted)
+            there = like(self._session.fits, wanted) is not None
             on = method in BASELINES or method == asked.choice.method
             lines.append(MethodLine(method, fit_rows.name_of(wanted), there, on))
         return lines
 
     def _on_baselines(self, methods: object) -> None:
-        from noder_viewer.variants import by_method, is_there
+        from noder_viewer.methods_scene import pane_of
+        from noder_viewer.variants import by_method, like
 
-        pattern = self._pattern()
+        pattern, session = self._pattern(), self._session
         if pattern is None or not isinstance(methods, list):
             return
+        panes = []
         for method in methods:
             asked = pattern[0] if method == pattern[0].choice.method else by_method(pattern[0], method)
-            if not is_there(self._session.fits, asked):
-                self._fitting.queue(asked, follow=not self._fitting.running and self._session.result is None)
-        self.open()
+            if like(session.fits, asked) is None:
+                self._fitting.queue(asked, follow=not self._fitting.running and session.result is None)
+            if (row := like(session.fits, asked)) is not None:
+                panes.append(pane_of(row.key))
+        shown = [pane_of(session.shown_fit)] if session.shown_fit else []
+        self._set(on=True, panes=tuple(dict.fromkeys(["observed", *shown, *panes]))[:MOST_PANES])
 
     def _on_leave_one_out(self, how: object) -> None:
         pattern = self._pattern()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -73,6 +73,7 @@ class FitsList(QWidget):
         self.earlier.clicked.connect(self._on_earlier)
         self.later.clicked.connect(self._on_later)
         self.remove.clicked.connect(self._on_remove)
+        self.table.installEventFilter(self)  # the table would keep the arrows for itself
         self._lay_out()
         self._refresh()
 
@@ -102,16 +103,20 @@ class FitsList(QWidget):
         self.variant.setEnabled(fits)
         self.compare.setEnabled(fits)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
-        if event.key() == Qt.Key.Key_Delete:
-            self._on_remove()
-        elif alt and event.key() == Qt.Key.Key_Up:
-            self._on_earlier()
-        elif alt and event.key() == Qt.Key.Key_Down:
-            self._on_later()
-        else:
-            super().keyPressEvent(event)
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:
+            return super().eventFilter(watched, event)
+        alt = Qt.KeyboardModifier.AltModifier
+        keys = {
+            (Qt.Key.Key_Delete, False): self._on_remove,
+            (Qt.Key.Key_Up, True): self._on_earlier,
+            (Qt.Key.Key_Down, True): self._on_later,
+        }
+        slot = keys.get((Qt.Key(event.key()), bool(event.modifiers() & alt)))
+        if slot is None:
+            return super().eventFilter(watched, event)
+        slot()
+        return True
 
     def _fill(self, old: tuple[FitLine, ...]) -> None:
         """Only the lines that differ: a running one changes twenty times a second."""

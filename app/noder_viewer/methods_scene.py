@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noder_viewer import fit_rows
+from noder_viewer.fit_words import status_words
 from noder_viewer.pictures import RULES, Picture, SliceImage, flat, nearest_scan, scan_slice, time_words
 from noder_viewer.plane import Plane
 from noder_viewer.recent import Recent
 from noder_viewer.scene import SliceScene, slice_scene
-from noder_viewer.session import PANES, SCORES, Methods, Pane, Session
+from noder_viewer.session import MOST_PANES, PANES, SCORES, Methods, Pane, Session
 
 if TYPE_CHECKING:
     from noder.fit import FitResult
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from noder.series import Scan
     from noder.trajectory import Trajectory
 
-MOST_PANES = 4
 _FIT = "fit "
 
 _recent = Recent(per_owner=24)
@@ -37,9 +37,15 @@ def pane_of(key: int) -> Pane:
 
 
 def choices(session: Session) -> dict[Pane, str]:
-    """What a pane can show, with its name: the fits that have something to show, then `PANES`."""
-    rows = [row for row in session.fits if row.result is not None or (row.is_active and session.follows)]
+    """What a pane can show, with its name: the fits that there are or will be, then `PANES`."""
+    rows = [row for row in session.fits if row.status not in ("failed", "cancelled")]
     return {pane_of(row.key): row.name for row in rows if row.asked.leave_one_out is None} | PANES
+
+
+def message(session: Session, pane: Pane) -> str:
+    """What a pane says while its fit has nothing to show yet."""
+    row = fit_rows.found(session.fits, int(pane.removeprefix(_FIT))) if pane.startswith(_FIT) else None
+    return "" if row is None else f"{row.name}: {status_words(row, session.progress)}"
 
 
 def shown_panes(session: Session) -> tuple[Pane, ...]:
@@ -69,6 +75,8 @@ def pane_scene(session: Session, pane: Pane) -> SliceScene | None:
         return None
     result = _result(session, pane)
     if pane.startswith(_FIT):
+        if result is None and (session.preview is None or pane != pane_of(session.shown_fit)):
+            return None
         seen = _as_if_shown(session, pane, result)
         return slice_scene(seen, axis, partial(_fit_images, name=choices(session).get(pane, ""), result=result))
     return slice_scene(replace(session, result=None, preview=None), axis, partial(_plain_images, pane=pane, of=session))

@@ -18,10 +18,9 @@ from PySide6.QtWidgets import (
 
 from noder_viewer.plane import PLANE_NAMES
 from noder_viewer.scene import SliceScene
-from noder_viewer.session import SCORES, Methods
+from noder_viewer.session import MOST_PANES, SCORES, Methods
 from noder_viewer.slices import SliceView
 
-MOST = 4
 BARS_FROM_PX = 240
 _ORDER = (2, 0, 1)
 """Axes as they stand in the window: axial, sagittal, coronal."""
@@ -49,7 +48,7 @@ class MethodsView(QWidget):
         self.add.setText("+ Pane")
         self.add.setToolTip("Another pane, four at most")
         self.close_button = QPushButton("Back to the slices")
-        self.boxes = tuple(_box(f"Pane {k + 1} shows") for k in range(MOST))
+        self.boxes = tuple(_box(f"Pane {k + 1} shows") for k in range(MOST_PANES))
         self.views: tuple[SliceView, ...] = ()
         self._cells: list[QWidget] = []
         self._lay_out()
@@ -61,7 +60,7 @@ class MethodsView(QWidget):
         if self.views and axis == self._axis:
             return False
         self._axis = axis
-        for old, cell in zip(self.views or (None,) * MOST, self._cells, strict=True):
+        for old, cell in zip(self.views or (None,) * MOST_PANES, self._cells, strict=True):
             layout = cell.layout()
             if old is not None:
                 old.setParent(None)
@@ -70,6 +69,7 @@ class MethodsView(QWidget):
             view.camera_moved.connect(self._on_camera)
             if layout is not None:
                 layout.addWidget(view)
+            view.show()
         self.views = tuple(view for cell in self._cells for view in cell.findChildren(SliceView))
         for k, view in enumerate(self.views):
             view.setAccessibleName(f"Pane {k + 1}, {PLANE_NAMES[axis].lower()} slice")
@@ -87,12 +87,13 @@ class MethodsView(QWidget):
                 box.setCurrentIndex(box.findData(panes[k]))
         self.score.setCurrentIndex(self.score.findData(methods.score))
         self.what.setCurrentIndex(self.what.findData(methods.what))
-        self.add.setEnabled(len(panes) < MOST)
+        self.add.setEnabled(len(panes) < MOST_PANES)
         self._set_panes(len(panes))
 
-    def set_scenes(self, scenes: Sequence[SliceScene | None]) -> None:
-        """What each pane shows, in order."""
-        for view, scene in zip(self.views, scenes, strict=False):
+    def set_scenes(self, scenes: Sequence[SliceScene | None], messages: Sequence[str]) -> None:
+        """What each pane shows, in order; its message where that is nothing."""
+        for view, scene, message in zip(self.views, scenes, messages, strict=False):
+            view.set_message(message)
             view.set_bars_visible(view.width() >= BARS_FROM_PX)  # all or none, so that all fit their slice alike
             view.set_scene(scene)
 

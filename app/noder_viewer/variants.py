@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import fields, replace
 from typing import Any
 
-from noder_viewer.fit_rows import Asked, Rows, method_words
+from noder_viewer.fit_rows import Asked, FitRow, Rows
 from noder_viewer.jobs import FitChoice
 
 WEIGHT = "smoothness"
@@ -67,9 +67,10 @@ def _changed(choice: FitChoice) -> dict[str, Any]:
     }
 
 
-def is_there(rows: Rows, asked: Asked) -> bool:
-    """Whether the list has, or will have, such a fit."""
-    return any(_alike(row.asked, asked) and row.status not in ("failed", "cancelled") for row in rows)
+def like(rows: Rows, asked: Asked) -> FitRow | None:
+    """The row that is, or will be, such a fit."""
+    there = (row for row in rows if row.status not in ("failed", "cancelled"))
+    return next((row for row in there if _alike(row.asked, asked)), None)
 
 
 def _alike(one: Asked, other: Asked) -> bool:
@@ -78,8 +79,3 @@ def _alike(one: Asked, other: Asked) -> bool:
         for a in (one, other)
     ]
     return facts[0] == facts[1] and one.leave_one_out is None and other.leave_one_out is None
-
-
-def baseline_name(method: str, asked: Asked) -> str:
-    """What a fit by another method is called."""
-    return f"{method_words(method)} {asked.choice.preset}"

@@ -98,7 +98,7 @@ def look(series: ImageSeries, mask: Path | None = None, exclude: Collection[int]
         gain = match(volume, first, inside)
         coarse = _coarse(torch.from_numpy(volume))
         alike = _correlation(coarse, coarse_first, coarse_mask > 0.5)
-        shift = _shift(series, coarse * coarse_mask, coarse_first * coarse_mask)
+        shift = _shift(series, _bright(coarse, coarse_mask), _bright(coarse_first, coarse_mask))
         label = series.scans[k].image.name
         scans.append(ScanLook(k, label, median, low, high, gain.gain, gain.offset, alike, shift))
     return Look(tuple(scans), name, float(inside.mean()))
@@ -275,6 +275,12 @@ def _correlation(one: Tensor, other: Tensor, inside: Tensor) -> float:
     return float((a * b).sum()) / norm if norm > 0 else 1.0
 
 
+def _bright(coarse: Tensor, mask: Tensor) -> Tensor:
+    """What stands out over the darkest voxel of the mask; 0 outside of it."""
+    inside = mask > 0.5
+    return coarse if not bool(inside.any()) else (coarse - coarse[inside].min()).clamp(min=0) * inside
+
+
 def _shift(series: ImageSeries, one: Tensor, other: Tensor) -> float:
     """Millimetres between the centres of brightness of two coarse images."""
     steps = [h * n / m for h, n, m in zip(series.grid.spacing, series.grid.shape, one.shape, strict=True)]
@@ -283,6 +289,6 @@ def _shift(series: ImageSeries, one: Tensor, other: Tensor) -> float:
 
 
 def _centre(volume: Tensor, axis: int) -> float:
-    weights = (volume - volume.min()).double().sum(dim=[k for k in range(3) if k != axis])
+    weights = volume.double().sum(dim=[k for k in range(3) if k != axis])
     total = float(weights.sum())
     return float((weights * torch.arange(len(weights))).sum()) / total if total > 0 else 0.0

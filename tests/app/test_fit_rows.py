@@ -121,8 +121,8 @@ class TestVariants:
     def test_what_is_in_the_list_is_not_asked_for_again(self):
         asked = Asked(series(), FitChoice("geodesic", "fast"), frozenset({1}))
         (row,) = rows_of("done", asked=asked)
-        assert variants.is_there((row,), asked)
-        assert variants.is_there((row,), variants.by_method(Asked(series(), FitChoice(preset="fast"), frozenset({1})),
+        assert variants.like((row,), asked) is row
+        assert variants.like((row,), variants.by_method(Asked(series(), FitChoice(preset="fast"), frozenset({1})),
                                                             "geodesic"))  # fmt: skip
-        assert not variants.is_there((row,), fit_rows.replace(asked, hold_out=frozenset({2})))
-        assert not variants.is_there((fit_rows.replace(row, status="failed"),), asked)
+        assert not variants.like((row,), fit_rows.replace(asked, hold_out=frozenset({2})))
+        assert not variants.like((fit_rows.replace(row, status="failed"),), asked)

@@ -193,7 +193,7 @@ def test_two_fits_are_shown_in_turn_compared_renamed_saved_and_removed(two_fits,
     click_row(qtbot, two_fits, 1)
     assert (session.result, session.shown_fit) == (geodesic.result, geodesic.key)
     two_fits.presenter.refresh()
-    panes(two_fits)
+    panes(two_fits, qtbot)
 
     table = window.fit_panel.fits.table
     table.editItem(table.item(1, NAME))
@@ -221,18 +221,22 @@ def test_two_fits_are_shown_in_turn_compared_renamed_saved_and_removed(two_fits,
     assert (session.result, session.saved_in) == (noder.result, tmp_path / "kept")
 
 
-def panes(controller):
+def panes(controller, qtbot):
     """Both fits, the observed scan and a blend, under one cursor, with one camera."""
     session, view = controller.session, controller.window.methods
     noder, geodesic = (pane_of(row.key) for row in session.fits)
     session.time = 2.0
-    controller.window.actions_by_name["show_methods"].trigger()
+    assert session.methods.on  # since they were compared
+    assert session.methods.panes == ("observed", noder, geodesic)
     controller.comparing.refresh()
-    assert session.methods.panes == ("observed", geodesic, noder, "blend")
+    assert [other.isVisibleTo(view) for other in view.views] == [True, True, True, False]
+    qtbot.mouseClick(view.add, Qt.MouseButton.LeftButton)
+    controller.comparing.refresh()
+    assert session.methods.panes == ("observed", noder, geodesic, "nearest")
     assert [len(other._scene.images) for other in view.views] == [1] * 4
     titles = [other._scene.images[0].title for other in view.views]
     assert "observed scan 2" in titles[0]
-    for title, row in ((titles[1], session.fits[1]), (titles[2], session.fits[0])):
+    for title, row in zip(titles[1:], session.fits, strict=False):
         score = row.result.report.rows[2]["neighbours"]["nrmse_mask"]
         assert f"{row.name}: NRMSE {score:.4f} at scan 2 (held out)" in title
     assert view.views[0]._scene.crosshair == view.views[3]._scene.crosshair
@@ -246,9 +250,9 @@ def panes(controller):
     view.planes.button(0).click()
     controller.comparing.refresh()
     assert {v.axis for v in view.views} == {0}
-    view.boxes[3].setCurrentIndex(view.boxes[3].findData("nearest"))
+    view.boxes[3].setCurrentIndex(view.boxes[3].findData("blend"))
     view.boxes[3].activated.emit(view.boxes[3].currentIndex())
-    assert session.methods.panes[3] == "nearest"
+    assert session.methods.panes[3] == "blend"
     view.pane_requested.emit(0, "")
     controller.comparing.refresh()
     assert [v.isVisibleTo(view) for v in view.views] == [True, True, True, False]
