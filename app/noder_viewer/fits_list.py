@@ -58,6 +58,7 @@ class FitsList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._lines: tuple[FitLine, ...] = ()
+        self._pending: tuple[FitLine, ...] | None = None
         self._loading = False
         self.table = self._make_table()
         self.empty = QLabel(_EMPTY)
@@ -84,13 +85,13 @@ class FitsList(QWidget):
         return self._lines[row] if 0 <= row < len(self._lines) else None
 
     def set_lines(self, lines: tuple[FitLine, ...]) -> None:
-        """Show the list; the line under the cursor stays under it."""
-        if lines == self._lines:
+        """Show the list, once no name is being edited; the line under the cursor stays under it."""
+        self._pending = lines if self.table.state() == QAbstractItemView.State.EditingState else None
+        if lines == self._lines or self._pending is not None:
             return
         before, old, self._loading = self.selected, self._lines, True
         self._lines = lines
-        if self.table.state() != QAbstractItemView.State.EditingState or len(lines) != len(old):
-            self._fill(old if len(old) == len(lines) else ())
+        self._fill(old if len(old) == len(lines) else ())
         key = before.key if before is not None else next((line.key for line in lines if line.is_shown), 0)
         row = next((k for k, line in enumerate(lines) if line.key == key), -1)
         if row != self.table.currentRow():
@@ -149,6 +150,7 @@ class FitsList(QWidget):
         table.currentCellChanged.connect(self._on_current)
         table.cellClicked.connect(self._on_clicked)
         table.itemChanged.connect(self._on_item_changed)
+        table.itemDelegate().closeEditor.connect(self._on_edited, Qt.ConnectionType.QueuedConnection)
         return table
 
     def _lay_out(self) -> None:
@@ -188,6 +190,10 @@ class FitsList(QWidget):
     def _on_item_changed(self, item: QTableWidgetItem) -> None:
         if not self._loading and item.column() == NAME:
             self.rename_requested.emit(self._lines[item.row()].key, item.text().strip())
+
+    def _on_edited(self) -> None:
+        if self._pending is not None:
+            self.set_lines(self._pending)
 
     def _on_earlier(self) -> None:
         if (line := self.selected) is not None and "move" in line.can:

@@ -108,6 +108,7 @@ class TestQueue:
     def test_stop_all_lets_none_begin(self, opened, qtbot, counting):
         for _ in range(3):
             start(opened)
+        opened.presenter.refresh()  # which enables the action
         opened.window.actions_by_name["stop_all_fits"].trigger()
         ran(qtbot, opened)
         assert statuses(opened) == ["failed", "cancelled", "cancelled"]
@@ -200,7 +201,7 @@ def test_two_fits_are_shown_in_turn_compared_renamed_saved_and_removed(two_fits,
     editor = table.findChild(QLineEdit)
     qtbot.keyClicks(editor, "straight")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
-    assert session.fits[1].name == "straight"
+    qtbot.waitUntil(lambda: session.fits[1].name == "straight")
     assert session.result is geodesic.result
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "kept"), ""))
