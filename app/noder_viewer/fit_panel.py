@@ -264,10 +264,10 @@ class FitPanel(QWidget):
         layout.addWidget(self.message)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
-        for widget, height in ((self.fits, 120), (self.curves, 170), (self.report, 220)):
+        for widget, height in ((self.fits, 110), (self.curves, 150), (self.report, 200)):
             widget.setMinimumHeight(height)
             split.addWidget(widget)
-        split.setSizes([150, 220, 240])
+        split.setSizes([130, 200, 240])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(8, 8, 8, 8)
         outer.addWidget(top)

@@ -25,6 +25,8 @@ from noder_viewer.number_item import NumberItem, text_item
 
 NAME, STATUS, SCORE = range(3)
 _HEADERS = (("Fit", "Double-click to rename"), ("State", ""), ("NRMSE", "Mean in the mask, over the held-out scans"))
+_UNBOUNDED = 16_777_215
+"""Qt's own word for a height without a limit."""
 _EMPTY = "Fits are listed here. Start while one runs adds another that waits its turn."
 
 
@@ -171,6 +173,7 @@ class FitsList(QWidget):
     def _refresh(self) -> None:
         line = self.selected
         can = frozenset() if line is None else line.can
+        self.setMaximumHeight(_UNBOUNDED if self._lines else self.sizeHint().height())
         self.empty.setVisible(not self._lines)
         self.table.setVisible(bool(self._lines))
         self.earlier.setEnabled("move" in can)

@@ -14,7 +14,7 @@ import numpy as np
 
 from noder_viewer import fit_rows
 from noder_viewer.fit_words import status_words
-from noder_viewer.pictures import RULES, Picture, SliceImage, flat, nearest_scan, scan_slice, time_words
+from noder_viewer.pictures import Picture, SliceImage, flat, nearest_scan, scan_slice, time_words
 from noder_viewer.plane import Plane
 from noder_viewer.recent import Recent
 from noder_viewer.scene import SliceScene, slice_scene
@@ -134,8 +134,8 @@ def _fit_images(session: Session, plane: Plane, *, name: str, result: FitResult 
     pane = next((p for p in choices(session) if p.startswith(_FIT) and _result(session, p) is result), "")
     without = _own_position([scan.time for scan in trajectory.scans], session.time)
     data = _predicted(session, trajectory, plane, without)
-    rule = RULES[session.carry_shown] if result is not None else "preview"
-    return (_image(session, plane, data, name, f"{score_words(session, pane)}; {rule}"),)
+    words = score_words(session, pane) if result is not None else "preview"
+    return (_image(session, plane, data, name, words),)
 
 
 def _predicted(session: Session, trajectory: Trajectory, plane: Plane, without: int | None) -> Picture:
@@ -156,7 +156,7 @@ def _plain_images(session: Session, plane: Plane, *, pane: Pane, of: Session) ->
         return ()
     if pane == "observed":
         position, scan = found
-        title = f"observed scan {position} at t = {time_words(session, scan.time)}"
+        title = f"Observed scan {position}, t = {time_words(session, scan.time)}"
         return (SliceImage(scan_slice(scan, plane), "observed", title, session.window, "gray", "intensity"),)
     weights = _weights(pane, _seen(of), session.time)
     owner = of.result.trajectory if of.result is not None else found[1].image
@@ -206,7 +206,7 @@ def _blended(weights: list[tuple[Seen, float]], plane: Plane) -> Picture:
 
 def _image(session: Session, plane: Plane, data: Picture, name: str, words: str) -> SliceImage:
     """A prediction, or its difference to the observed scan where differences are looked at."""
-    title = f"{name}: {words.strip('; ')}"
+    title = f"{name}: {words}"
     found = nearest_scan(session)
     if session.methods.what != "difference" or found is None:
         return SliceImage(data, name, title, session.window, "gray", "intensity")

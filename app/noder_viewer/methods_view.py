@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QComboBox,
     QGridLayout,
     QHBoxLayout,
-    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -38,16 +36,21 @@ class MethodsView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._axis, self._n = 2, -1
-        self.planes = QButtonGroup(self)
-        self.score, self.what = _box("Score"), _box("What the panes show")
+        self.plane, self.score, self.what = _box("Plane"), _box("Score"), _box("What the panes show")
+        for axis in _ORDER:
+            self.plane.addItem(PLANE_NAMES[axis], axis)
         for name, words in SCORES.items():
             self.score.addItem(words, name)
         self.what.addItem("Predictions", "prediction")
         self.what.addItem("Differences", "difference")
         self.add = QToolButton()
-        self.add.setText("+ Pane")
-        self.add.setToolTip("Another pane, four at most")
-        self.close_button = QPushButton("Back to the slices")
+        self.add.setText("+")
+        self.close_button = QToolButton()
+        self.close_button.setText("✕")
+        for button, tip in ((self.add, "Another pane, four at most"), (self.close_button, "Back to the slices (M)")):
+            button.setToolTip(tip)
+            button.setAccessibleName(tip)
+            button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.boxes = tuple(_box(f"Pane {k + 1} shows") for k in range(MOST_PANES))
         self.views: tuple[SliceView, ...] = ()
         self._cells: list[QWidget] = []
@@ -56,7 +59,7 @@ class MethodsView(QWidget):
 
     def set_axis(self, axis: int) -> bool:
         """Cut across another axis; whether the views were made anew, and are to be connected."""
-        self.planes.button(axis).setChecked(True)
+        self.plane.setCurrentIndex(self.plane.findData(axis))
         if self.views and axis == self._axis:
             return False
         self._axis = axis
@@ -96,6 +99,8 @@ class MethodsView(QWidget):
             view.set_message(message)
             view.set_bars_visible(view.width() >= BARS_FROM_PX)  # all or none, so that all fit their slice alike
             view.set_scene(scene)
+        for view in self.views:
+            view.set_partners(self.views[: len(scenes)])
 
     def reset_views(self) -> None:
         """Show the whole slice in all panes."""
@@ -119,13 +124,9 @@ class MethodsView(QWidget):
     def _lay_out(self) -> None:
         bar = QHBoxLayout()
         bar.setSpacing(4)
-        for axis in _ORDER:
-            button = QPushButton(PLANE_NAMES[axis])
-            button.setCheckable(True)
-            self.planes.addButton(button, axis)
-            bar.addWidget(button)
-        for widget in (self.what, self.score, self.add):
-            bar.addWidget(widget)
+        for box in (self.plane, self.what, self.score):
+            bar.addWidget(box)
+        bar.addWidget(self.add)
         bar.addStretch(1)
         bar.addWidget(self.close_button)
         self._grid = QGridLayout()
@@ -146,7 +147,7 @@ class MethodsView(QWidget):
         column.addLayout(self._grid, 1)
 
     def _connect(self) -> None:
-        self.planes.idClicked.connect(self.axis_requested)
+        self.plane.activated.connect(self._on_plane)
         for box in self.boxes:
             box.activated.connect(self._on_pane)
         self.score.activated.connect(self._on_score)
@@ -174,6 +175,9 @@ class MethodsView(QWidget):
         names = [str(box.itemData(k)) for k in range(box.count()) if box.itemData(k)]
         self.pane_requested.emit(self._n, next((name for name in names if name not in shown), names[0]))
 
+    def _on_plane(self) -> None:
+        self.axis_requested.emit(int(self.plane.currentData()))
+
     def _on_score(self) -> None:
         self.score_requested.emit(str(self.score.currentData()))
 
@@ -186,5 +190,5 @@ def _box(name: str) -> QComboBox:
     box.setAccessibleName(name)
     box.setToolTip(name)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(10)
+    box.setMinimumContentsLength(7)
     return box

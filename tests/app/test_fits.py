@@ -236,11 +236,13 @@ def panes(controller, qtbot):
     assert session.methods.panes == ("observed", noder, geodesic, "nearest")
     assert [len(other._scene.images) for other in view.views] == [1] * 4
     titles = [other._scene.images[0].title for other in view.views]
-    assert "observed scan 2" in titles[0]
+    assert "Observed scan 2" in titles[0]
     for title, row in zip(titles[1:], session.fits, strict=False):
         score = row.result.report.rows[2]["neighbours"]["nrmse_mask"]
         assert f"{row.name}: NRMSE {score:.4f} at scan 2 (held out)" in title
     assert view.views[0]._scene.crosshair == view.views[3]._scene.crosshair
+    assert len({v.camera.px_per_mm for v in view.views}) == 1  # though their titles take different room
+    assert all(v._rect(0).width() > 100 for v in view.views)
     # one camera
     view.views[1]._camera.pan(10, 4)
     view.views[1].camera_moved.emit()
@@ -248,7 +250,8 @@ def panes(controller, qtbot):
         (view.views[1].camera.x, view.views[1].camera.y, view.views[1].camera.px_per_mm)
     }
     # another plane, another pane, one pane less
-    view.planes.button(0).click()
+    view.plane.setCurrentIndex(view.plane.findData(0))
+    view.plane.activated.emit(view.plane.currentIndex())
     controller.comparing.refresh()
     assert {v.axis for v in view.views} == {0}
     view.boxes[3].setCurrentIndex(view.boxes[3].findData("blend"))
