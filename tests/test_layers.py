@@ -57,6 +57,7 @@ ORDER = [
     "provenance",
     "checkpoint",
     "fit_config",
+    "best",
     "fit",
     "stored_files",
     "model_file",
@@ -68,6 +69,7 @@ ORDER = [
     "regions",
     "region_tables",
     "estimate",
+    "card",
     "store",
     "predict_json",
     "export",
@@ -107,6 +109,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
         "noder_viewer/timeline.py",
         "noder_viewer/curves.py",
         "noder_viewer/region_plot.py",
+        "noder_viewer/left_out_plot.py",
     ),
 }
 

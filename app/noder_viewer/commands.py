@@ -62,7 +62,13 @@ class Commands:
             "save_picture": self.save_picture,
             "quit": self._window.close,
             "start_fit": self._window.fit_panel.request_start,
+            "pause_fit": controller.fitting.toggle_paused,
             "stop_fit": controller.fitting.stop,
+            "stop_all_fits": controller.fitting.stop_all,
+            "new_fit_with": controller.fits.ask_variant,
+            "compare_methods": controller.comparing.ask,
+            "leave_one_out": controller.comparing.ask_leave_one_out,
+            "show_methods": controller.comparing.toggle,
             "start_registration": self.start_registration,
             "stop_registration": controller.registering.stop,
             "export_registration": self.export_registration,
@@ -118,6 +124,17 @@ class Commands:
         name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name))
+        return bool(name)
+
+    def save_fits(self) -> bool:
+        """Ask where to save what was not saved: the fit that is shown, or all of the list under one folder."""
+        unsaved = [row for row in self._session.fits if row.is_unsaved]
+        if all(row.result is self._session.result for row in unsaved):
+            return self.save_fit()
+        start = str(self._beside_the_scans())
+        name = QFileDialog.getExistingDirectory(self._window, f"Save {len(unsaved)} fits, each in its folder", start)
+        if name:
+            self._controller.exporting.save_all(Path(name))
         return bool(name)
 
     def start_registration(self) -> None:

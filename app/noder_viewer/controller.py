@@ -12,9 +12,12 @@ from typing import cast
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
+from noder_viewer.comparing import Comparing
 from noder_viewer.exporting import Exporting
+from noder_viewer.fits import Fits
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
@@ -33,6 +36,7 @@ from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
+from noder_viewer.slices import SliceView
 from noder_viewer.time_feed import TimeFeed
 from noder_viewer.volume_counts import VolumeCounts
 
@@ -64,6 +68,9 @@ class Controller(QObject):
         self.measuring = Measuring(window, session, self.presenter, self)
         self.region_view = RegionView(window, session, self.measuring, self)
         self.region_commands = RegionCommands(window, session, settings, self.measuring, self)
+        self.fits = Fits(self)
+        self.comparing = Comparing(self)
+        self.cards = Cards(self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -129,7 +136,7 @@ class Controller(QObject):
 
     def reset_views(self) -> None:
         """Zoom, position and crosshair as at first."""
-        for view in self.window.slices:
+        for view in (*self.window.slices, *self.window.methods.views):
             view.reset_view()
         if self.session.grid is not None:
             self.session.cursor_mm = centre_of(self.session.grid)
@@ -155,6 +162,9 @@ class Controller(QObject):
         self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
+        self.fits.shut_down()
+        self.comparing.shut_down()
+        self.cards.shut_down()
         self.opening.shut_down()
         self.flicker.shut_down()
         self.time_feed.shut_down()
@@ -199,6 +209,7 @@ class Controller(QObject):
         series.scan_requested.connect(self._go_to_scan)
         fit.start_requested.connect(self.fitting.start)
         fit.stop_requested.connect(self.fitting.stop)
+        fit.pause_requested.connect(self.fitting.toggle_paused)
         self.fitting.failed.connect(self._on_problem)
         overlay.show_requested.connect(self.set_show)
         overlay.carry_requested.connect(self.set_carry)
@@ -224,11 +235,7 @@ class Controller(QObject):
 
     def _connect_pictures(self) -> None:
         for view in self.window.slices:
-            view.index_requested.connect(self._go_to_slice)
-            view.cursor_requested.connect(self._set_cursor)
-            view.levels_requested.connect(self.set_window)
-            view.hovered.connect(self.presenter.read)
-            view.left.connect(self.presenter.read_cursor)
+            self.connect_slice(view)
         self.window.timeline.time_requested.connect(self.set_time)
         self.window.timeline.playing_requested.connect(self.set_playing)
         self.window.timeline.period_requested.connect(self.time_feed.set_period)
@@ -238,6 +245,14 @@ class Controller(QObject):
         self.presenter.failed.connect(self._on_problem)
         self._warm_up.failed.connect(self._on_problem)
         self.problem.connect(self._on_problem)
+
+    def connect_slice(self, view: SliceView) -> None:
+        """Do what a view of a slice asks for."""
+        view.index_requested.connect(self._go_to_slice)
+        view.cursor_requested.connect(self._set_cursor)
+        view.levels_requested.connect(self.set_window)
+        view.hovered.connect(self.presenter.read)
+        view.left.connect(self.presenter.read_cursor)
 
     def _on_shown(self) -> None:
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
+from noder_viewer.methods_view import MethodsView
 from noder_viewer.overlay_panel import OverlayPanel
 from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setMinimumSize(QSize(1100, 680))
         self.slices = tuple(SliceView(axis) for axis in (0, 1, 2))
+        self.methods = MethodsView()
         self.timeline = Timeline()
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
@@ -90,6 +92,10 @@ class MainWindow(QMainWindow):
     def set_loaded(self, loaded: bool) -> None:
         """Show the pictures, or the welcome page while there are none."""
         self.pages.setCurrentIndex(int(loaded))
+
+    def show_methods(self, on: bool) -> None:
+        """Show the methods side by side in the place of the three slices."""
+        self.pictures.setCurrentIndex(int(on))
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring a panel's dock to the front."""
@@ -175,8 +181,11 @@ class MainWindow(QMainWindow):
         for k in (0, 1):
             grid.setRowStretch(k, 1)
             grid.setColumnStretch(k, 1)
+        self.pictures = QStackedWidget()
+        self.pictures.addWidget(pictures)
+        self.pictures.addWidget(self.methods)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(pictures)
+        split.addWidget(self.pictures)
         split.addWidget(self.timeline)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 0)

@@ -60,6 +60,9 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "kept": ("controls",),
+    "fits": (),
+    "shown_fit": ("scans", "pictures", "curves"),
+    "methods": ("pictures", "controls"),
     "radiological": ("pictures", "controls", "thumbnails"),
     "regions": ("pictures", "controls"),
     "region_figures": ("controls",),
@@ -245,7 +248,8 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
-        for axis in AXES:
+        hidden = self._session.methods.on  # then one plane is looked at, and the others need not be computed
+        for axis in (self._session.methods.axis,) if hidden else AXES:
             self.scenes[axis] = slice_scene(self._session, axis)
             self._window.slices[axis].set_scene(self.scenes[axis])
         self.read_cursor()
@@ -277,6 +281,7 @@ class Presenter(QObject):
             ready=opened and session.pair is None and (not session.activity or session.is_fitting),
             fitting=session.is_fitting,
             stopping=session.activity == "stopping",
+            paused=session.activity == "paused",
         )
         window.set_available(_states(session))
         for show, action in SHOW_ACTIONS.items():
@@ -288,6 +293,7 @@ class Presenter(QObject):
         window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
         window.set_checked("toggle_periodic", session.period is not None)
+        window.set_checked("show_methods", session.methods.on)
 
     def _show_progress(self) -> None:
         session, panel = self._session, self._window.fit_panel
@@ -301,7 +307,7 @@ class Presenter(QObject):
 
     def _show_fitted_curves(self) -> None:
         session = self._session
-        if session.is_fitting:
+        if session.follows:
             return  # the fit draws its own
         if session.pair is not None:
             if session.result is not None:
@@ -371,7 +377,8 @@ def _states(session: Session) -> frozenset[str]:
         "map": session.trajectory is not None,
         "ensemble": session.has_ensemble,
         "result": session.result is not None,
-        "fitting": session.activity == "fitting",
+        "fitting": session.activity in ("fitting", "paused"),
+        "fit list": opened and session.pair is None and (not session.activity or session.is_fitting),
         "idle series": opened and not session.activity and session.pair is None,
         "pair": session.pair is not None,
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,

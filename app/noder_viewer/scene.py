@@ -6,6 +6,7 @@ which is how the views know what need not be drawn again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from noder_viewer.region_layers import RegionLayer, region_at, region_layers
 if TYPE_CHECKING:
     from noder.grid import Grid
     from noder_viewer.session import Session
+
+Pictures = Callable[["Session", Plane], tuple[SliceImage, ...]]
 
 _recent = Recent(per_owner=24)
 
@@ -80,14 +83,14 @@ class SliceScene:
         return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
 
 
-def slice_scene(session: Session, axis: int) -> SliceScene | None:
-    """What the view of `axis` shows now; None while nothing is loaded."""
+def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceScene | None:
+    """What the view of `axis` shows now, in the pictures that `make` gives; None while nothing is loaded."""
     grid = active_grid(session)
     if grid is None:
         return None
     plane = Plane.through(grid, axis, session.cursor_mm)
     x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
-    shown = images(session, plane)
+    shown = make(session, plane)
     return SliceScene(
         plane=plane,
         images=shown,

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
+    from noder_viewer.fit_rows import FitRow
     from noder_viewer.region_state import RegionFigures, ShownRegions
     from noder_viewer.shown_pair import ShownPair
 
 Show = Literal["prediction", "observed", "difference", "side by side", "before", "after", "checkerboard", "flicker"]
 Carry = Literal["neighbours", "first"]
 Pulled = Literal["moving", "fixed"]
-Activity = Literal["", "opening", "reading", "fitting", "stopping", "pairing", "registering", "stopping registration"]
+Activity = Literal[
+    "", "opening", "reading", "fitting", "paused", "stopping", "pairing", "registering", "stopping registration"
+]
+Pane = str
+"""What a pane of the methods side by side shows: a key of `PANES`, or "fit 3" for the fit with that key."""
 
 SHOWS: tuple[Show, ...] = ("observed", "prediction", "difference", "side by side")
 COMPARISONS: tuple[Show, ...] = ("before", "after", "checkerboard", "flicker")
@@ -64,6 +69,30 @@ class OverlaySettings:
 
 _COLOUR_MAPS = ("jacobian", "brightness", "spread")
 
+PANES: dict[Pane, str] = {
+    "observed": "Observed scan",
+    "nearest": "Nearest scan",
+    "blend": "Linear blend",
+    "unchanged": "First scan unchanged",
+}
+"""What a pane can show beside a fit; all but the first are predictions that need none."""
+MOST_PANES = 4
+SCORES: dict[str, str] = {"nrmse_mask": "NRMSE", "ssim_mask": "SSIM", "psnr_mask": "PSNR"}
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Methods side by side: whether they are shown, the plane (0 sagittal, 1 coronal, 2 axial), what each pane shows.
+
+    score: a key of `SCORES`. what: predictions themselves, or their difference to the observed scan.
+    """
+
+    on: bool = False
+    axis: int = 2
+    panes: tuple[Pane, ...] = ("observed", "blend")
+    score: str = "nrmse_mask"
+    what: Literal["prediction", "difference"] = "prediction"
+
 
 @dataclass
 class Session:
@@ -73,6 +102,8 @@ class Session:
     cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
     value_range: the smallest and largest value of all scans. hold_out, exclude: positions in the series.
     saved_in: the folder that `result` was read from or saved to. activity: what runs in the background.
+    fits: all fits of the series, and those to come; shown_fit: the key of the one that `result` is of, or that is
+    followed while it runs; 0 for none. methods: fits and trivial predictions side by side.
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
@@ -81,7 +112,9 @@ class Session:
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
-        equality_operators=dict.fromkeys(("series", "result", "preview", "progress", "pair", "kept"), operator.is_)
+        equality_operators=dict.fromkeys(
+            ("series", "result", "preview", "progress", "pair", "kept", "fits"), operator.is_
+        )
     )
 
     series: ImageSeries | None = None
@@ -90,6 +123,9 @@ class Session:
     pair: ShownPair | None = None
     progress: FitProgress | None = None
     kept: dict[str, Any] | None = None
+    fits: tuple[FitRow, ...] = ()
+    shown_fit: int = 0
+    methods: Methods = Methods()
     hold_out: frozenset[int] = frozenset()
     exclude: frozenset[int] = frozenset()
     mask: Path | None = None
@@ -152,8 +188,13 @@ class Session:
 
     @property
     def is_fitting(self) -> bool:
-        """Whether a fit runs, be it on its way to stop."""
-        return self.activity in ("fitting", "stopping")
+        """Whether a fit runs, be it paused or on its way to stop."""
+        return self.activity in ("fitting", "paused", "stopping")
+
+    @property
+    def follows(self) -> bool:
+        """Whether the fit that runs is the one that is shown: its preview and its curves."""
+        return any(row.is_active and row.key == self.shown_fit for row in self.fits)
 
     @property
     def is_registering(self) -> bool:
@@ -174,7 +215,7 @@ class Session:
     @property
     def is_unsaved(self) -> bool:
         """Whether closing now would lose a fit."""
-        return self.result is not None and self.saved_in is None
+        return loses_a_fit(self.snapshot())
 
     def snapshot(self) -> dict[str, Any]:
         """What belongs to one opened series, to come back to it: give it to `restore`."""
@@ -184,6 +225,12 @@ class Session:
         """Take back a `snapshot`; `series` is set last, when the rest is already in place."""
         for name in _PER_SERIES:
             setattr(self, name, snapshot[name])
+
+
+def loses_a_fit(snapshot: dict[str, Any]) -> bool:
+    """Whether something that was found would go with a `Session.snapshot`."""
+    shown = snapshot["result"] is not None and snapshot["saved_in"] is None
+    return shown or any(row.is_unsaved for row in snapshot["fits"])
 
 
 def _role(index: int, hold_out: Collection[int], exclude: Collection[int]) -> str:
@@ -199,6 +246,8 @@ _PER_SERIES = (
     "preview",
     "result",
     "saved_in",
+    "fits",
+    "shown_fit",
     "hold_out",
     "exclude",
     "mask",

@@ -32,6 +32,7 @@ class SliceMouse(QWidget):
     levels_requested = Signal(float, float)
     stroke_requested = Signal(int, float, float, bool)  # where, and whether the stroke begins there
     stroke_ended = Signal()
+    camera_moved = Signal()
 
     def __init__(self, axis: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -65,6 +66,14 @@ class SliceMouse(QWidget):
         """Show the whole slice."""
         self._press = None
         self._camera.fitted = True
+        self._look()
+        self.camera_moved.emit()
+
+    def look_like(self, other: SliceMouse) -> None:
+        """Look at what another view of the same plane looks at."""
+        camera = other.camera
+        self._camera.x, self._camera.y, self._camera.px_per_mm = camera.x, camera.y, camera.px_per_mm
+        self._camera.fitted = camera.fitted
         self._look()
 
     def set_brush(self, radius_mm: float | None) -> None:
@@ -142,6 +151,7 @@ class SliceMouse(QWidget):
             rect = self._rect(self._pane_at(event.position()) or 0)
             self._camera.zoom(rect, event.position(), 1.2 ** (turned / WHEEL_NOTCH))
             self._look()
+            self.camera_moved.emit()
             return
         self._wheel += turned / WHEEL_NOTCH
         steps = int(self._wheel)
@@ -184,6 +194,7 @@ class SliceMouse(QWidget):
         else:
             self._camera.pan(step.x(), step.y())
             self._look()
+            self.camera_moved.emit()
 
     def _request_levels(self, press: Press, away: QPointF) -> None:
         """Right widens the window, up makes the picture brighter; 300 pixels are one window."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt
@@ -150,6 +153,7 @@ class SliceView(SliceMouse):
         super().__init__(axis, parent)
         self._fonts = Fonts(self.font())
         self._message, self._bars = "", True
+        self._partners: list[SliceView] = []
         self._panes = (_Pane(), _Pane())
         self._canvas = _Canvas(self)
         self._canvas.addItem(self._panes[0].box, 0, 0)
@@ -181,6 +185,9 @@ class SliceView(SliceMouse):
         for pane in self._panes:
             pane.box.setVisible(scene is not None)
         if scene is not None:
+            if before is None:  # a box that was hidden has no place until its layout has been asked
+                self._canvas.ci.layout.invalidate()
+                self._canvas.ci.layout.activate()
             self._show(scene)
         self._canvas.viewport().update()
 
@@ -257,11 +264,20 @@ class SliceView(SliceMouse):
             pane.look(self._camera)
         self._canvas.viewport().update()
 
-    def _fit(self) -> None:
-        rect, frame, camera = self._rect(0), self._frame, self._camera
+    def set_partners(self, partners: Sequence[SliceView]) -> None:
+        """Show the whole slice no larger than these views of the same plane can, so that all have one scale."""
+        self._partners = [view for view in partners if view is not self]
+        self._look()
+
+    def fit_scale(self) -> float:
+        """Pixels a mm at which the whole slice fits."""
+        rect, frame = self._rect(0), self._frame
         room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
-        camera.x, camera.y = frame.center().toTuple()
-        camera.px_per_mm = min(room[0] / frame.width(), room[1] / frame.height())
+        return min(room[0] / frame.width(), room[1] / frame.height()) if frame.isValid() else inf
+
+    def _fit(self) -> None:
+        self._camera.x, self._camera.y = self._frame.center().toTuple()
+        self._camera.px_per_mm = min(view.fit_scale() for view in (self, *self._partners))
 
     def _set_panes(self, n: int) -> None:
         if n == self._n_panes:

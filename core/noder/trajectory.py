@@ -17,7 +17,7 @@ from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
 from noder.fields import DisplacementField, central_determinant, determinant, invert_points, sample_displacement
 from noder.flow import ScreenMap
-from noder.grid import Grid, Reorientation, Triple, sample_at_index
+from noder.grid import Grid, Reorientation, Triple
 from noder.intensity import Brightness
 from noder.kept import Kept
 from noder.places import Place, Places
@@ -197,7 +197,7 @@ class Trajectory:
         """Every seen scan but the first, pulled back to the reference (1,I,J,K), one at a time."""
         index = self.grid.indices().float()
         for scan in self.scans[1:]:
-            yield sample_at_index(scan.volume, self._near_inverse(index, scan.time))
+            yield scan.at(self._near_inverse(index, scan.time))
 
     def judged(self, residuals: Sequence[float], intensity: Brightness | None) -> Trajectory:
         """The same map with a residual for each seen scan and a change of brightness; keeps what has been computed."""
@@ -224,7 +224,7 @@ class Trajectory:
         chosen = mask[every] if mask[every].any() else np.ones_like(mask[every])
         scan = self.scans[position]
         found = self.predict(scan.time, Grid(cast(Triple, chosen.shape), affine), without=position)
-        left = (found - scan.volume[(slice(None), *every)])[0].numpy()[chosen]
+        left = (found - scan.gain(scan.voxels[(slice(None), *every)]))[0].numpy()[chosen]
         return float(np.sqrt(np.mean(left**2, dtype=np.float64)))
 
     def prepare(self) -> Trajectory:

@@ -1,0 +1,73 @@
+"""The scores of left-out scans against their times, a line a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from noder_viewer import theme
+from noder_viewer.curves import COLOURS
+
+
+class LeftOutPlot(QWidget):
+    """Dots joined within the scans; a hollow dot is an extrapolation, and stands alone."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Scores of the left-out scans over time")
+        self._plot = pg.PlotWidget(background=theme.BACKGROUND)
+        self._legend = QLabel("", self, wordWrap=True)
+        item = self._plot.getPlotItem()
+        item.setMenuEnabled(False)
+        item.hideButtons()
+        item.setMouseEnabled(x=False, y=False)
+        item.showGrid(x=True, y=True, alpha=0.15)
+        for side in ("left", "bottom"):
+            item.getAxis(side).setTextPen(theme.TEXT)
+            item.getAxis(side).setPen(theme.LINE)
+            item.getAxis(side).enableAutoSIPrefix(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._plot, 1)
+        column.addWidget(self._legend)
+        self.setMinimumHeight(200)
+
+    def set_scores(
+        self,
+        times: Sequence[float],
+        beyond: Sequence[bool],
+        scores: Mapping[str, Sequence[float]],
+        axes: tuple[str, str],
+    ) -> None:
+        """`scores` by prediction, as long as `times`; `axes`: what stands below and at the left."""
+        self._plot.clear()
+        item = self._plot.getPlotItem()
+        item.setLabel("bottom", axes[0], color=theme.MUTED)
+        item.setLabel("left", axes[1], color=theme.MUTED)
+        t, out = np.asarray(times, dtype=np.float64), np.asarray(beyond, dtype=bool)
+        legend = []
+        for k, (name, row) in enumerate(scores.items()):
+            colour, values = COLOURS[k % len(COLOURS)], np.asarray(row, dtype=np.float64)
+            style = Qt.PenStyle.SolidLine if k < len(COLOURS) else Qt.PenStyle.DashLine
+            self._dots(t[~out], values[~out], colour, pg.mkPen(colour, width=1.6, style=style), colour)
+            self._dots(t[out], values[out], colour, None, theme.BACKGROUND)
+            mark = "▬" if k < len(COLOURS) else "╌"
+            legend.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{name}')
+        extra = "&emsp;○&nbsp;extrapolated" if out.any() else ""
+        self._legend.setText("&emsp;".join(legend) + extra)
+
+    def _dots(self, x: object, y: object, colour: str, pen: object, fill: str) -> None:
+        self._plot.plot(
+            x,
+            y,
+            pen=pen,
+            symbol="o",
+            symbolSize=7,
+            symbolPen=pg.mkPen(colour, width=1.4),
+            symbolBrush=fill,
+            antialias=True,
+        )
