@@ -47,6 +47,12 @@ class TimeBar(QWidget):
         """The unit of the period."""
         self.period.setSuffix(f" {unit}" if unit and unit != "index" else "")
 
+    def set_longest(self, length: float) -> None:
+        """No longer period can be typed."""
+        if length > 0:
+            with QSignalBlocker(self.period):
+                self.period.setMaximum(length)
+
     def set_suggestion(self, length: float, source: str) -> None:
         """A period to begin with, and where it came from in words."""
         self._source = source

@@ -12,7 +12,7 @@ from noder_viewer.loader import Latest
 from noder_viewer.residuals import Residual, is_complete, residuals_of
 from noder_viewer.session import Session
 from noder_viewer.time_jobs import Band, MeasureJump, Score, ScoreLive, Spread
-from noder_viewer.timeline import Timeline
+from noder_viewer.timeline import LONGEST_SPANS, Timeline
 from noder_viewer.words import scan_labels
 
 if TYPE_CHECKING:
@@ -162,8 +162,12 @@ class TimeFeed(QObject):
 
     def _show_period(self) -> None:
         self._jump.cancel()
-        self._timeline.set_period(self._session.period)
-        result, period = self._fitted, self._session.period
+        result = self._fitted
+        if result is not None and self._session.period is not None:  # of another fit, which may have seen fewer scans
+            longest = LONGEST_SPANS * (result.trajectory.t_last - result.trajectory.t_first)
+            self.set_period(min(self._session.period, longest))
+        period = self._session.period
+        self._timeline.set_period(period)
         if period is None:
             return
         if result is not None:

@@ -28,6 +28,8 @@ BEYOND = 0.12
 """Part of the span that is shown before the first and after the last scan."""
 STEPS = 40
 """Arrow-key steps from the first to the last scan, about."""
+LONGEST_SPANS = 10.0
+"""Of the seen scans a period may have: farther out the engine predicts nothing (`noder.methods.curve`)."""
 FRAME_MS = 33
 LEGEND = (
     (("reference",), "◆ reference"),
@@ -104,6 +106,7 @@ class Timeline(QWidget):
     def set_fit_span(self, first: float, last: float) -> None:
         """The times between which the fit has seen scans; beyond them it is extrapolated."""
         self._axis.set_fit_span(first, last)
+        self._bar.set_longest(LONGEST_SPANS * (last - first))
         self._place_strip()
         self._say_outside()
 
@@ -308,7 +311,9 @@ class Timeline(QWidget):
         if self._band is not None:
             told.append(f"seeds differ by {self._band.at(self._time):.2g} mm")
         self._outside.setText("; ".join(told))
-        self._outside.setStyleSheet(f"color: {theme.WARNING if far else theme.MUTED}")
+        colour = f"color: {theme.WARNING if far else theme.MUTED}"
+        if self._outside.styleSheet() != colour:  # it takes long, and this runs at every step in time
+            self._outside.setStyleSheet(colour)
 
     def _play_button(self) -> QToolButton:
         button = QToolButton(self, autoRaise=True)
