@@ -32,6 +32,8 @@ class TimeBar(QWidget):
         self.periodic = QCheckBox("Periodic", self)
         self.period = QDoubleSpinBox(self, decimals=3, minimum=1e-6, maximum=1e9, value=1.0)
         self.words = ElidedLabel("", self)
+        self._bars = QLabel("&Bars", self)
+        self._bars.setBuddy(self.metric)
         self._source = ""
         self._fill()
         row = QHBoxLayout(self)
@@ -40,7 +42,7 @@ class TimeBar(QWidget):
         for widget in (self.mode, self.periodic, self.period):
             row.addWidget(widget)
         row.addWidget(self.words, 1)
-        row.addWidget(QLabel("Bars", self))
+        row.addWidget(self._bars)
         row.addWidget(self.metric)
 
     def set_unit(self, unit: str) -> None:
@@ -105,10 +107,11 @@ class TimeBar(QWidget):
         for box, name in ((self.mode, "How it plays"), (self.metric, "Measure of the residual bars")):
             box.setAccessibleName(name)
             box.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            box.setMinimumWidth(56)  # in a narrow window all give way a little
         self.mode.setToolTip("After the last scan: begin again, or run back")
         self.metric.setToolTip("What the bars under the axis measure, in the mask: higher bars are always worse")
         self.period.setAccessibleName("Period")
+        self.period.setMinimumWidth(64)
         self.period.setMaximumWidth(9 * self.period.fontMetrics().averageCharWidth() + 70)
         self.period.setKeyboardTracking(False)
         self.periodic.setToolTip(_PERIODIC_TIP)
