@@ -138,7 +138,7 @@ class TimeFeed(QObject):
     def _show_residuals(self) -> None:
         self._scores.cancel()
         result, carry = self._fitted, self._session.carry
-        if self._session.is_fitting:
+        if self._session.follows:
             return  # the bars of the fit before stay until there are live ones
         if result is None:
             self._timeline.set_residuals([])
