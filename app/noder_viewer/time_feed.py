@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from noder.errors import NoderError
 from noder_viewer.loader import Latest
+from noder_viewer.playing import axis_span
 from noder_viewer.residuals import Residual, is_complete, residuals_of
 from noder_viewer.session import Session
 from noder_viewer.time_jobs import Band, MeasureJump, Score, ScoreLive, Spread
@@ -178,7 +179,8 @@ class TimeFeed(QObject):
         self._timeline.set_band(None)
         result = self._fitted
         if result is not None and result.trajectory.others:
-            self._spread.submit(Spread(result, self._timeline.range), interrupt=True)
+            times = self._session.times
+            self._spread.submit(Spread(result, axis_span(times[0], times[-1], self._session.period)), interrupt=True)
 
     def _on_rows(self, rows: object) -> None:
         self._timeline.set_residuals(self._bars(rows, self._session.carry), SCORING)

@@ -340,7 +340,7 @@ def test_the_switches_say_what_is_wanted(timeline: Timeline, qtbot: Any) -> None
     assert wanted == [3.5, 4.25, None]
     assert bar.words.text() == ""
     assert bar.mode.isEnabled()
-    for widget in (timeline._strip, bar.mode, bar.periodic, bar.period, bar.metric):
+    for widget in (timeline._strip, bar.mode, bar.periodic, bar.period, bar.measure):
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert widget.accessibleName() or widget.text()
 
