@@ -5,9 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
 
-from noder_viewer import theme
-
-_COLOURS = {"info": theme.ACCENT, "warning": theme.WARNING, "error": theme.ERROR}
+from noder_viewer.restyle import set_property
 
 
 class Banner(QFrame):
@@ -72,9 +70,7 @@ class Banner(QFrame):
 
     def _show(self, text: str, level: str) -> None:
         self.label.setText(text)
-        self.setStyleSheet(
-            f"#banner {{ background: {theme.FIELD}; border: 0; border-left: 4px solid {_COLOURS[level]}; }}"
-        )
+        set_property(self, "level", level)
         self.show()
 
     def _on_button(self) -> None:

@@ -74,6 +74,8 @@ class Commands:
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
+            **controller.arranging.handlers(),
+            **controller.theming.handlers(),
             "build_volume": controller.build_volume,
             "reset_views": controller.reset_views,
             "toggle_playing": timeline.toggle_playing,

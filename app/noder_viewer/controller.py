@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from noder_viewer.arranging import Arranging
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.exporting import Exporting
@@ -30,6 +31,7 @@ from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
+from noder_viewer.theming import Theming
 from noder_viewer.volume_counts import VolumeCounts
 
 WARM_UP_AFTER_MS = 60
@@ -54,6 +56,8 @@ class Controller(QObject):
         self.volume_counts = VolumeCounts(window.register_panel.inputs, self)
         self.flicker = Flicker(session, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
+        self.arranging = Arranging(window, session, settings, self)
+        self.theming = Theming(window, settings, self.presenter, self)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
         self.commands = Commands(self)
@@ -123,6 +127,7 @@ class Controller(QObject):
         """Zoom, position and crosshair as at first."""
         for view in self.window.slices:
             view.reset_view()
+        self.window.pictures.lightbox.reset_view()
         if self.session.grid is not None:
             self.session.cursor_mm = centre_of(self.session.grid)
 
@@ -144,6 +149,7 @@ class Controller(QObject):
         if self._is_down:
             return
         self._is_down = True
+        self.window.full_screen.leave()  # the layout without panels is not the one to remember
         self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
@@ -152,6 +158,7 @@ class Controller(QObject):
         self.registering.shut_down()
         self.register_view.shut_down()
         self.volume_counts.shut_down()
+        self.arranging.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
@@ -218,6 +225,12 @@ class Controller(QObject):
             view.levels_requested.connect(self.set_window)
             view.hovered.connect(self.presenter.read)
             view.left.connect(self.presenter.read_cursor)
+            view.large_requested.connect(self.arranging.enlarge)
+        self.arranging.failed.connect(self._on_problem)
+        self.arranging.read.connect(self.window.set_read_out)
+        self.window.pictures.lightbox.left.connect(self.presenter.read_cursor)
+        self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)
+        self.window.pictures.lightbox.levels_requested.connect(self.set_window)
         self.window.timeline.time_requested.connect(self.set_time)
         self.window.timeline.playing_requested.connect(self.set_playing)
         self.window.volume.built.connect(self.presenter.update_volume)

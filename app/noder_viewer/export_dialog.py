@@ -28,7 +28,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from noder_viewer import theme
 from noder_viewer.session import CARRIES
 
 PICTURE = "picture"
@@ -72,7 +71,7 @@ class ExportDialog(QDialog):
         self.folder.textChanged.connect(self._say_replaced)
         self.replaced = QLabel()
         self.replaced.setWordWrap(True)
-        self.replaced.setStyleSheet(f"color: {theme.WARNING};")
+        self.replaced.setProperty("warning", True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.message = QLabel()

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from noder_viewer import theme
 from noder_viewer.curves import LossCurves
 from noder_viewer.jobs import FitChoice, FitChoices
+from noder_viewer.restyle import set_property
 from noder_viewer.settings_form import SettingsForm
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ class FitPanel(QWidget):
         """What the fit will take; in the colour of a warning where it does not fit. Empty for nothing."""
         self.estimate.setText(text)
         self.estimate.setVisible(bool(text))
-        self.estimate.setStyleSheet(f"color: {theme.MUTED if fits else theme.WARNING};")
+        set_property(self.estimate, "muted", fits)
+        set_property(self.estimate, "warning", not fits)
 
     def set_curves(self, steps: list[int], values: dict[str, list[float]]) -> None:
         """Losses by name over the steps so far."""
@@ -167,7 +169,8 @@ class FitPanel(QWidget):
 
     def set_report(self, html: str) -> None:
         """Scores and notes as HTML; empty: a hint."""
-        self.report.setHtml(html or f"<p style='color:#8b919e'>{_RESULT_HINT}</p>")
+        self.report.document().setDefaultStyleSheet(f".muted {{ color: {theme.MUTED}; }}")
+        self.report.setHtml(html or f"<p class='muted'>{_RESULT_HINT}</p>")
 
     def choice(self) -> FitChoice:
         """What stands in the panel. Raises ValueError for a setting that does not parse."""

@@ -8,7 +8,6 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
-    QGridLayout,
     QLabel,
     QMainWindow,
     QMenu,
@@ -23,7 +22,9 @@ from PySide6.QtWidgets import (
 from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
+from noder_viewer.full_screen import FullScreen
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.picture_area import PictureArea
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
 from noder_viewer.series_panel import SeriesPanel
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()
+        self.full_screen = FullScreen(self, self.docks)
         self.statusBar().setContentsMargins(10, 0, 10, 0)
         self.statusBar().addWidget(self.status, 1)
         self.statusBar().addPermanentWidget(self.read_out)
@@ -161,18 +163,9 @@ class MainWindow(QMainWindow):
             super().keyPressEvent(event)
 
     def _make_centre(self) -> QWidget:
-        pictures = QWidget()
-        grid = QGridLayout(pictures)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(4)
-        axial, coronal, sagittal = self.slices[2], self.slices[1], self.slices[0]
-        for position, view in enumerate((axial, sagittal, coronal, self.volume)):
-            grid.addWidget(view, position // 2, position % 2)
-        for k in (0, 1):
-            grid.setRowStretch(k, 1)
-            grid.setColumnStretch(k, 1)
+        self.pictures = PictureArea(self.slices, self.volume)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(pictures)
+        split.addWidget(self.pictures)
         split.addWidget(self.timeline)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 0)
@@ -223,6 +216,7 @@ class MainWindow(QMainWindow):
         action.setToolTip(entry.tip)
         action.setStatusTip(entry.tip)
         self.actions_by_name[entry.name] = action
+        self.addAction(action)  # so that its keys work where the menu bar is hidden
         return action
 
     def _on_recent(self) -> None:

@@ -25,7 +25,7 @@ Levels = tuple[float, float]
 RULES = {"neighbours": "neighbouring scans carried", "first": "first scan carried"}
 PAIR_RULES = {"neighbours": "both images carried and blended", "first": "moving image carried"}
 
-_recent = Recent(per_owner=24)
+_recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
 
 @dataclass(frozen=True, eq=False)

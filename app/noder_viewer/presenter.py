@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from noder_viewer.arranging import LAYOUT_ACTIONS
 from noder_viewer.commands import SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
@@ -59,6 +60,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "kept": ("controls",),
+    "layout": ("pictures", "controls"),
     "radiological": ("pictures", "controls", "thumbnails"),
     "activity": ("controls", "progress", "hint"),
     "status": ("status",),
@@ -242,7 +244,8 @@ class Presenter(QObject):
         from noder_viewer.scene import slice_scene
 
         for axis in AXES:
-            self.scenes[axis] = slice_scene(self._session, axis)
+            shown = self._window.pictures.shows(axis)
+            self.scenes[axis] = slice_scene(self._session, axis) if shown else None
             self._window.slices[axis].set_scene(self.scenes[axis])
         self.read_cursor()
 
@@ -274,6 +277,8 @@ class Presenter(QObject):
             stopping=session.activity == "stopping",
         )
         window.set_available(_states(session))
+        for kind, layout_action in LAYOUT_ACTIONS.items():
+            window.set_checked(layout_action, session.layout.kind == kind)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from noder.grid import Grid
     from noder_viewer.session import Session
 
-_recent = Recent(per_owner=24)
+_recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
 
 @dataclass(frozen=True, eq=False)
 class SliceScene:
-    """All that one slice view shows; in-plane mm as in `plane`. Two images mean side by side."""
+    """All that one slice view shows; in-plane mm as in `plane`. Two images mean side by side.
+
+    `brief`: with no sentences about the images and overlays, for a small picture.
+    """
 
     plane: Plane
     images: tuple[SliceImage, ...]
@@ -41,6 +44,7 @@ class SliceScene:
     time: str
     extrapolated: bool
     marks: Marks | None = None
+    brief: bool = False
 
     @property
     def axis(self) -> int:

@@ -79,7 +79,7 @@ class SeriesPanel(QWidget):
         self.summary.setProperty("muted", True)
         self.hint = QLabel()
         self.hint.setWordWrap(True)
-        self.hint.setStyleSheet(f"color: {theme.WARNING};")
+        self.hint.setProperty("warning", True)
         self.hint.hide()
         self.table = self._make_table()
         self.unit = QComboBox()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
+
+from noder_viewer.layouts import Layout, LightboxSettings
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
@@ -71,6 +73,7 @@ class Session:
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
+    layout, lightbox: which views are on screen, and which times.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
@@ -98,6 +101,8 @@ class Session:
     window: tuple[float, float] = (0.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
     radiological: bool = False
+    layout: Layout = field(default_factory=Layout)
+    lightbox: LightboxSettings = field(default_factory=LightboxSettings)
     activity: Activity = ""
     status: str = ""
 

@@ -9,9 +9,9 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from noder_viewer import theme
 from noder_viewer.colormaps import FOLD, LUTS
 from noder_viewer.overlays import Heatmap
+from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.ticks import words
@@ -65,11 +65,11 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
     body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
     if body.height() < line:
         return
-    painter.setPen(QColor(theme.TEXT))
+    painter.setPen(QColor(DARK.text))
     painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     painter.fillRect(body, QColor(70, 70, 74))
     painter.drawImage(body, _ramp(bar.lut))
-    painter.setPen(QColor(theme.MUTED))
+    painter.setPen(QColor(DARK.muted))
     painter.drawRect(body)
     for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
         y = body.bottom() - (value - bar.low) / ((bar.high - bar.low) or 1) * body.height()

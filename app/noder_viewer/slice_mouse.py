@@ -1,8 +1,8 @@
 """What mouse and keys ask of a slice view.
 
 Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag
-sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice
-again.
+sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click asks for a larger view, with
+Ctrl it shows the whole slice again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class SliceMouse(QWidget):
     hovered = Signal(int, float, float)
     left = Signal()
     levels_requested = Signal(float, float)
+    large_requested = Signal(int)
+    camera_moved = Signal()
 
     def __init__(self, axis: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +63,13 @@ class SliceMouse(QWidget):
         """Show the whole slice."""
         self._press = None
         self._camera.fitted = True
+        self._look()
+        self.camera_moved.emit()
+
+    def follow(self, camera: Camera) -> None:
+        """Look at the same place as another view of the same slice."""
+        mine = self._camera
+        mine.x, mine.y, mine.px_per_mm, mine.fitted = camera.x, camera.y, camera.px_per_mm, camera.fitted
         self._look()
 
     def _rect(self, pane: int) -> QRectF:
@@ -101,10 +110,13 @@ class SliceMouse(QWidget):
             self._crosshair_before = None if self._scene is None else self._scene.crosshair
             self._request_cursor(press.start)
 
-    def double_clicked(self) -> None:
-        """Show the whole slice; the crosshair goes back to where it was before the first of both clicks."""
+    def double_clicked(self, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Ask for a larger view; the crosshair goes back to where it was before the first of both clicks."""
         crosshair, self._crosshair_before = self._crosshair_before, None
-        self.reset_view()
+        if modifiers & Qt.KeyboardModifier.ControlModifier:
+            self.reset_view()
+        else:
+            self.large_requested.emit(self._axis)
         if crosshair is not None:
             self.cursor_requested.emit(self._axis, *crosshair)
 
@@ -117,6 +129,7 @@ class SliceMouse(QWidget):
             rect = self._rect(self._pane_at(event.position()) or 0)
             self._camera.zoom(rect, event.position(), 1.2 ** (turned / WHEEL_NOTCH))
             self._look()
+            self.camera_moved.emit()
             return
         self._wheel += turned / WHEEL_NOTCH
         steps = int(self._wheel)
@@ -156,6 +169,7 @@ class SliceMouse(QWidget):
         else:
             self._camera.pan(step.x(), step.y())
             self._look()
+            self.camera_moved.emit()
 
     def _request_levels(self, press: Press, away: QPointF) -> None:
         """Right widens the window, up makes the picture brighter; 300 pixels are one window."""

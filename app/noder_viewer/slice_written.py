@@ -9,9 +9,10 @@ from math import ceil
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 
-from noder_viewer import slice_paint, theme
+from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, paint_bars
 from noder_viewer.slice_fonts import Fonts
@@ -116,7 +117,7 @@ class Written:
 
 def _ground(sheet: Sheet, ratio: float) -> QPixmap:
     """What is written beside the pictures, on an opaque ground: text is then as sharp as on the screen itself."""
-    pixmap = _pixmap(sheet.size, ratio, QColor(theme.BACKGROUND))
+    pixmap = _pixmap(sheet.size, ratio, QColor(DARK.background))
     painter = _painter(pixmap)
     whole = QRectF(QPointF(), sheet.size)
     slice_paint.paint_header(painter, whole, sheet.scene, sheet.header, sheet.fonts)

@@ -8,10 +8,11 @@ from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QResizeEvent, QShowEvent, QWheelEvent
 from PySide6.QtWidgets import QGraphicsScene, QGraphicsView, QVBoxLayout, QWidget
 
-from noder_viewer import slice_paint, theme
+from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
 from noder_viewer.colormaps import ARROW, paint, places
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
 from noder_viewer.scene import SliceScene
@@ -99,7 +100,7 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
     def __init__(self, view: SliceView) -> None:
         super().__init__()
         self._view = view
-        self.setBackground(theme.BACKGROUND)
+        self.setBackground(DARK.background)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.ci.setSpacing(2)
@@ -133,7 +134,7 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self._view.double_clicked()
+            self._view.double_clicked(event.modifiers())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         self._view.wheeled(event)
@@ -165,6 +166,7 @@ class SliceView(SliceMouse):
     def set_scene(self, scene: SliceScene | None) -> None:
         """Show a scene, drawing only what changed; None empties the view."""
         before, self._scene, self._wanted = self._scene, scene, None
+        self._axis = self._axis if scene is None else scene.axis
         if before is not None and scene is not None and scene.differs_in_crosshair_only(before):
             for crosshair in {before.crosshair, scene.crosshair} if before.crosshair != scene.crosshair else ():
                 self._update_crosshair(crosshair)
@@ -195,7 +197,7 @@ class SliceView(SliceMouse):
     def paint_ground(self, painter: QPainter) -> None:
         """What lies below and beside the pictures; called by the canvas."""
         if self._scene is None:
-            painter.fillRect(self._canvas.viewport().rect(), QColor(theme.BACKGROUND))
+            painter.fillRect(self._canvas.viewport().rect(), QColor(DARK.background))
         else:
             self._written.paint_ground(painter, self._sheet(self._scene))
 
@@ -203,7 +205,7 @@ class SliceView(SliceMouse):
         """What is written upon the pictures, and what changes with the time; called by the canvas after the ground."""
         if self._scene is None:
             painter.setFont(self.font())
-            painter.setPen(QColor(theme.MUTED))
+            painter.setPen(QColor(DARK.muted))
             whole, flags = self._canvas.viewport().rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(QRectF(whole), flags, self._message)
         else:

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from noder_viewer import theme
 from noder_viewer.frames import Thumbnail
+from noder_viewer.palettes import DARK
 from noder_viewer.slice_paint import small
 from noder_viewer.ticks import ticks, words
 
@@ -190,8 +191,8 @@ class TimeAxis(QWidget):
 
     def _paint_beyond(self, painter: QPainter) -> None:
         for zone in self._beyond():
-            painter.fillRect(zone, QColor(0, 0, 0, 90))
-            painter.fillRect(zone, QBrush(QColor(theme.WARNING).darker(230), Qt.BrushStyle.BDiagPattern))
+            painter.fillRect(zone, QColor(0, 0, 0, 90 if theme.palette() is DARK else 12))
+            painter.fillRect(zone, QBrush(QColor(theme.HATCH), Qt.BrushStyle.BDiagPattern))
 
     def _paint_words(self, painter: QPainter) -> None:
         """ "extrapolated" at the outer ends, away from the cursor's tag; upright where a zone is narrow."""

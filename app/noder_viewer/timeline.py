@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -182,6 +182,11 @@ class Timeline(QWidget):
             self.step(1 if turned > 0 else -1)
         event.accept()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._show_playing(self.is_playing)
+
     # --- inside
 
     @property
@@ -235,8 +240,8 @@ class Timeline(QWidget):
         self._speed.setToolTip("Seconds from the first to the last scan while playing")
         self._speed.setAccessibleName("Seconds a cycle")
         self._speed.valueChanged.connect(self._speed_changed)
-        self._outside.setStyleSheet(f"color: {theme.WARNING}")
-        self._legend.setStyleSheet(f"color: {theme.MUTED}")
+        self._outside.setProperty("warning", True)
+        self._legend.setProperty("muted", True)
         row = QHBoxLayout()
         for widget in (self._play, QLabel("t =", self), self._box, self._speed, self._outside):
             row.addWidget(widget)

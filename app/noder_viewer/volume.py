@@ -34,9 +34,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from noder_viewer import theme
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import VolumeScene
+from noder_viewer.palettes import DARK
 from noder_viewer.plane import Floats, to_axes
 
 if TYPE_CHECKING:
@@ -347,8 +347,8 @@ class VolumeView(QWidget):
 
     def _placeholder(self) -> QWidget:
         page = QWidget(self)
-        page.setStyleSheet(f"background: {theme.BACKGROUND}")
-        self._words.setStyleSheet(f"color: {theme.MUTED}")
+        page.setStyleSheet(f"background: {DARK.background}")
+        self._words.setStyleSheet(f"color: {DARK.muted}")
         layout = QVBoxLayout(page)
         layout.addStretch(1)
         layout.addWidget(self._words)
