@@ -13,11 +13,13 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import noder
 from noder.errors import NoderError
+from noder_viewer.command_palette import CommandPalette
 from noder_viewer.exporting import grab_png, unused
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
+from noder_viewer.window_presets import PRESETS
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
@@ -49,6 +51,7 @@ class Commands:
             controller.settings,
         )
         self._sheet: ShortcutSheet | None = None
+        self._palette: CommandPalette | None = None
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Name of an action -> what it does."""
@@ -74,6 +77,7 @@ class Commands:
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
+            **{f"window_{name}": partial(controller.set_preset, name) for name in PRESETS},
             **controller.arranging.handlers(),
             **controller.theming.handlers(),
             "build_volume": controller.build_volume,
@@ -85,6 +89,7 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            "show_palette": self.show_palette,
             "show_shortcuts": self.show_shortcuts,
             "show_about": self.show_about,
         }
@@ -173,6 +178,11 @@ class Commands:
         self._sheet = self._sheet or ShortcutSheet(self._window)
         self._sheet.show()
         self._sheet.raise_()
+
+    def show_palette(self) -> None:
+        """Open the command palette."""
+        self._palette = self._palette or CommandPalette(self._window.actions_by_name, self._window)
+        self._palette.open_over(self._window)
 
     def show_about(self) -> None:
         """Say what this is."""

@@ -9,7 +9,6 @@ import dataclasses
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from noder_viewer.arranging import Arranging
@@ -33,6 +32,7 @@ from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Se
 from noder_viewer.settings import Settings
 from noder_viewer.theming import Theming
 from noder_viewer.volume_counts import VolumeCounts
+from noder_viewer.window_presets import AUTO, preset
 
 WARM_UP_AFTER_MS = 60
 """After the window is shown: its first paint comes before the heavy imports."""
@@ -114,6 +114,11 @@ class Controller(QObject):
         """Choose the grey levels; a width of nothing is widened, as nothing could be seen."""
         bottom, top = self.session.value_range
         self.session.window = (lo, max(hi, lo + (top - bottom) * 1e-3))
+
+    def set_preset(self, name: str) -> None:
+        """Choose the grey levels of a preset, a key of `window_presets.PRESETS`."""
+        if self.session.series is not None:
+            self.set_window(*preset(self.session, name))
 
     def set_time(self, t: float) -> None:
         """Go to a time."""
@@ -201,6 +206,7 @@ class Controller(QObject):
         overlay.overlays_requested.connect(self.set_overlays)
         overlay.window_requested.connect(self.set_window)
         overlay.auto_window_requested.connect(self._auto_window)
+        overlay.preset_requested.connect(self.set_preset)
         overlay.radiological_requested.connect(self._set_radiological)
 
     def _connect_register(self) -> None:
@@ -341,10 +347,4 @@ class Controller(QObject):
         self.window.register_panel.change_tab(CURVES, SCORES)
 
     def _auto_window(self) -> None:
-        from noder_viewer.frames import default_window
-
-        if self.session.pair is not None:
-            self.session.window = self.session.pair.levels[1]
-        elif self.session.series is not None:
-            lo, hi = default_window(np.asarray(self.session.series.reference.image.numpy()))
-            self.session.window = (float(lo), float(hi))
+        self.set_preset(AUTO)

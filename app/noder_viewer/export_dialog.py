@@ -68,6 +68,7 @@ class ExportDialog(QDialog):
         for carry, text in CARRIES.items():
             self.carry.addItem(text, carry)
         self.folder = QLineEdit()
+        self.folder.setAccessibleName("Folder")
         self.folder.textChanged.connect(self._say_replaced)
         self.replaced = QLabel()
         self.replaced.setWordWrap(True)
@@ -215,6 +216,7 @@ class ExportDialog(QDialog):
         self.count.setRange(2, MAX_TIMES)
         self.count.setValue(20)
         self.custom_times = QLineEdit()
+        self.custom_times.setAccessibleName("Times of your own")
         self.custom_times.setPlaceholderText("0, 1.5, 3")
         self.custom_times.textEdited.connect(self._on_custom)
         self.count.valueChanged.connect(self._on_count)

@@ -89,6 +89,7 @@ class FitPanel(QWidget):
         self.message.setProperty("muted", True)
         self.curves = LossCurves()
         self.report = QTextBrowser()
+        self.report.setAccessibleName("Report of the fit")
         small = self.report.font()
         small.setPointSizeF(small.pointSizeF() * 0.9)
         self.report.document().setDefaultFont(small)

@@ -25,10 +25,10 @@ Times = Literal["scans", "between", "even", "beyond", "typed"]
 
 TIMES: dict[Times, str] = {
     "scans": "The scans",
-    "between": "Scans and between",
-    "even": "Evenly spaced",
-    "beyond": "Evenly, and beyond",
-    "typed": "These times",
+    "between": "Also between",
+    "even": "Evenly",
+    "beyond": "Evenly, beyond",
+    "typed": "Typed",
 }
 """Which times a lightbox shows."""
 MOST = 60

@@ -34,10 +34,15 @@ class Tile:
         return len(self.scene.images) * width / height
 
     @property
-    def title(self) -> str:
-        """Time and role in words; between scans an observed one is of another time."""
+    def standing(self) -> str:
+        """The role in words; between scans an observed one is of another time."""
         observed = all(image.kind == "observed" for image in self.scene.images)
-        return " · ".join(word for word in (self.scene.time, self.role or ("nearest scan" if observed else "")) if word)
+        return self.role or ("nearest scan" if observed else "")
+
+    @property
+    def title(self) -> str:
+        """Time and role in words."""
+        return " · ".join(word for word in (self.scene.time, self.standing) if word)
 
 
 def tile_times(times: tuple[float, ...], wanted: LightboxSettings) -> list[float]:
@@ -73,9 +78,10 @@ def role_at(session: Session, t: float) -> str:
 
 
 def brief(tile: Tile) -> SliceScene:
-    """The scene with its title alone: a small picture has no room for sentences."""
-    images = tuple(dataclasses.replace(image, title="") for image in tile.scene.images)
-    return dataclasses.replace(tile.scene, title=tile.title, badge="", images=images, brief=True)
+    """The scene with time and role alone: a small picture has no room for sentences."""
+    words = "" if tile.scene.extrapolated else tile.standing  # that word the view writes by itself
+    images = tuple(dataclasses.replace(image, title=words) for image in tile.scene.images)
+    return dataclasses.replace(tile.scene, title=tile.scene.time, badge="", images=images, brief=True)
 
 
 def grid_of(n: int, width: float, height: float, aspect: float) -> tuple[int, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSignalBlocker, QSize, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
+from noder_viewer.elided import ElidedLabel
 from noder_viewer.layouts import MOST, TIMES, LightboxSettings
 from noder_viewer.lightbox import Tile, grid_of
 from noder_viewer.lightbox_tile import LightboxTile, paint_strip, strip_of
@@ -35,7 +36,8 @@ class LightboxView(QWidget):
         self._n = 0
         self.plane, self.choice, self.number = QComboBox(), QComboBox(), QSpinBox()
         self.typed = QLineEdit()
-        self._words = QLabel()
+        self._words = ElidedLabel()
+        self._words.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._page = QWidget()
         self._grid = QGridLayout(self._page)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -129,8 +131,7 @@ class LightboxView(QWidget):
             widget.setAccessibleName(name)
             widget.setToolTip(name)
             row.addWidget(widget)
-        row.addStretch(1)
-        row.addWidget(self._words)
+        row.addWidget(self._words, 1)
         self.plane.activated.connect(self._on_plane)
         self.choice.activated.connect(self._on_choice)
         self.number.valueChanged.connect(self._on_choice)

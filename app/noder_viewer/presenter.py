@@ -18,6 +18,7 @@ from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
 from noder_viewer.volume import opengl_kind
+from noder_viewer.window_presets import looks_like_ct
 from noder_viewer.words import outcome, pending, progress_words, scan_labels, summary, tip, title
 
 if TYPE_CHECKING:
@@ -268,6 +269,7 @@ class Presenter(QObject):
         panel.set_carry(session.carry)
         panel.set_overlays(session.overlays)
         panel.set_window_range(*session.value_range)
+        panel.set_ct(looks_like_ct(session.value_range))
         panel.set_window(*session.window)
         panel.set_radiological(session.radiological)
         window.series_panel.set_locked(bool(session.activity) or session.pair is not None)
@@ -374,6 +376,7 @@ def _states(session: Session) -> frozenset[str]:
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
+        "CT": opened and looks_like_ct(session.value_range),
         "kept": session.kept is not None and not session.activity,
         "registering": session.activity in ("pairing", "registering"),
     }

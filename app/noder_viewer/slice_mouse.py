@@ -8,7 +8,7 @@ Ctrl it shows the whole slice again.
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from noder_viewer.camera import Camera, Press
@@ -43,7 +43,7 @@ class SliceMouse(QWidget):
         self._wanted: int | None = None
         self._wheel = 0.0
         self._crosshair_before: tuple[float, float] | None = None
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     @property
     def axis(self) -> int:
@@ -155,6 +155,14 @@ class SliceMouse(QWidget):
             self.step(steps[key])
         else:
             super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self._look()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._look()
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

@@ -54,7 +54,7 @@ def header_of(scene: SliceScene, fonts: Fonts, width: float, strip: float) -> He
     pane, last = (width - strip) / len(scene.images), scene.images[-1]
     rooms = [_title_room(scene, fonts, pane + (strip if image is last else 0), image is last) for image in scene.images]
     lines = [len(fonts.wrapped(image.title, room)) for image, room in zip(scene.images, rooms, strict=True)]
-    return Header(bool(scene.badge) and name + badge > width - 2 * PAD, 0 if scene.brief else max(lines))
+    return Header(bool(scene.badge) and name + badge > width - 2 * PAD, max(lines))
 
 
 def header_height(header: Header, fonts: Fonts) -> float:
@@ -85,8 +85,6 @@ def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Hea
 
 def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, header: Header, fonts: Fonts) -> None:
     """What the pane's picture is, above it, and whether it is extrapolated."""
-    if scene.brief:
-        return
     painter.save()
     painter.setFont(fonts.small)
     left, height = pane.rect.left(), fonts.line

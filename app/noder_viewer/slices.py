@@ -210,6 +210,10 @@ class SliceView(SliceMouse):
             painter.drawText(QRectF(whole), flags, self._message)
         else:
             self._written.paint_over(painter)
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QColor(DARK.accent))
+            painter.drawRect(QRectF(self._canvas.viewport().rect()).adjusted(0.5, 0.5, -0.5, -0.5))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -251,7 +255,8 @@ class SliceView(SliceMouse):
 
     def _fit(self) -> None:
         rect, frame, camera = self._rect(0), self._frame, self._camera
-        room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
+        margin = 0 if self._scene is not None and self._scene.brief else LETTER_MARGIN
+        room = max(rect.width() - 2 * margin, 20), max(rect.height() - 2 * margin, 20)
         camera.x, camera.y = frame.center().toTuple()
         camera.px_per_mm = min(room[0] / frame.width(), room[1] / frame.height())
 

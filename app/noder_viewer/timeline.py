@@ -227,7 +227,7 @@ class Timeline(QWidget):
         button = QToolButton(self, autoRaise=True)
         button.setAccessibleName("Play")
         button.setIconSize(QSize(18, 18))
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys to the axis
         button.clicked.connect(self.toggle_playing)
         return button
 
