@@ -44,6 +44,9 @@ _TILES = (
     "overlays",
     "window",
     "radiological",
+    "look",
+    "layers",
+    "order",
     "layout",
     "lightbox",
 )

@@ -78,6 +78,8 @@ class Commands:
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
             **{f"window_{name}": partial(controller.set_preset, name) for name in PRESETS},
+            "add_slice_layers": self.add_slice_layers,
+            "toggle_bars": controller.layering.toggle_bars,
             **controller.arranging.handlers(),
             **controller.theming.handlers(),
             "build_volume": controller.build_volume,
@@ -163,6 +165,14 @@ class Commands:
         if names:
             for path in map(Path, names):
                 self._add_layer(path)
+
+    def add_slice_layers(self) -> None:
+        """Ask for images or label maps that lie over the slices."""
+        start = str(self._settings.folder("open"))
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Lay images or label maps over the slices", start, _SCANS)
+        if names:
+            self._window.show_panel(self._window.layer_panel)
+            self._controller.layering.add([Path(name) for name in names])
 
     def toggle_overlay(self, name: str) -> None:
         """Switch the overlay whose field of `OverlaySettings` is `name`."""

@@ -20,6 +20,7 @@ from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
+from noder_viewer.layering import Layering
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
@@ -58,6 +59,7 @@ class Controller(QObject):
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.arranging = Arranging(window, session, settings, self)
         self.theming = Theming(window, settings, self.presenter, self)
+        self.layering = Layering(window, session, self)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
         self.commands = Commands(self)
@@ -164,6 +166,7 @@ class Controller(QObject):
         self.register_view.shut_down()
         self.volume_counts.shut_down()
         self.arranging.shut_down()
+        self.layering.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
@@ -233,6 +236,8 @@ class Controller(QObject):
             view.left.connect(self.presenter.read_cursor)
             view.large_requested.connect(self.arranging.enlarge)
         self.arranging.failed.connect(self._on_problem)
+        self.layering.failed.connect(self._on_problem)
+        self.window.layer_panel.add_requested.connect(self.commands.add_slice_layers)
         self.arranging.read.connect(self.window.set_read_out)
         self.window.pictures.lightbox.left.connect(self.presenter.read_cursor)
         self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)

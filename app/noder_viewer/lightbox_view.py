@@ -110,10 +110,10 @@ class LightboxView(QWidget):
     def _on_camera(self) -> None:
         """All tiles follow the one that was moved."""
         moved = self.sender()
-        camera = next((tile.slice.camera for tile in self.tiles if tile.slice is moved), None)
-        for tile in self.tiles[: self._n] if camera is not None else ():
-            if tile.slice is not moved:
-                tile.slice.follow(camera)
+        for camera in [tile.slice.camera for tile in self.tiles if tile.slice is moved]:
+            for tile in self.tiles[: self._n]:
+                if tile.slice is not moved:
+                    tile.slice.follow(camera)
 
     def _lay_out(self) -> None:
         for axis in (2, 1, 0):
@@ -123,7 +123,7 @@ class LightboxView(QWidget):
         self.number.setRange(2, MOST)
         self.number.setSuffix(" tiles")
         self.number.setKeyboardTracking(False)
-        named = {"Slice of the lightbox": self.plane, "Times of the lightbox": self.choice}
+        named: dict[str, QWidget] = {"Slice of the lightbox": self.plane, "Times of the lightbox": self.choice}
         named |= {"Number of tiles": self.number, "Typed times": self.typed}
         row = QHBoxLayout()
         row.setContentsMargins(6, 2, 6, 0)

@@ -23,6 +23,7 @@ from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.full_screen import FullScreen
+from noder_viewer.layer_panel import LayerPanel
 from noder_viewer.overlay_panel import OverlayPanel
 from noder_viewer.picture_area import PictureArea
 from noder_viewer.register_panel import RegisterPanel
@@ -35,7 +36,7 @@ from noder_viewer.volume import VolumeView
 from noder_viewer.welcome import Welcome
 
 TITLE = "noder-viewer"
-LAYOUT = 1
+LAYOUT = 2
 """Of the docks: to be raised when one is added, since an older state that is restored would tear the tabs apart."""
 
 
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
         self.register_panel = RegisterPanel()
+        self.layer_panel = LayerPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
@@ -72,6 +74,10 @@ class MainWindow(QMainWindow):
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
+        self.docks.append(self._dock("Layers", self.layer_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True))
+        self.tabifyDockWidget(self.docks[1], self.docks[-1])
+        self.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
+        self.docks[1].raise_()
         self.tabifyDockWidget(self.docks[2], self.docks[3])
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()

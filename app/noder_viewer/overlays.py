@@ -46,7 +46,7 @@ class OverlayLook(Protocol):
 class Heatmap:
     """`values` (ni,nj) of a `quantity` on the scale [-limit, limit], NaN where `folds` (ni,nj) is set.
 
-    `opacity` 0 to 1; `can_fold`: whether the colour bar has a swatch for folds.
+    `opacity` 0 to 1; `colormap` a key of `colormaps.HEAT_MAPS`; `can_fold`: whether its bar has a swatch for folds.
     """
 
     title: str
@@ -56,6 +56,8 @@ class Heatmap:
     opacity: float
     quantity: str = "log J"
     can_fold: bool = True
+    colormap: str = "log J"
+    gamma: float = 1.0
 
     @property
     def n_folds(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QWidget
 
-from noder_viewer.layouts import AXIAL, CORONAL, SAGITTAL, VOLUME, Layout, places
+from noder_viewer.layouts import AXIAL, CORONAL, SAGITTAL, VOLUME, Layout, Place, places
 from noder_viewer.lightbox_view import LightboxView
 from noder_viewer.slices import SliceView
 from noder_viewer.volume import VolumeView
@@ -46,7 +46,7 @@ class PictureArea(QWidget):
         """Whether a view has a place on the screen."""
         return self._stack.currentIndex() == 0 and not self.views[view].isHidden()
 
-    def _place(self, found: dict[int, tuple[int, int, int, int]]) -> None:
+    def _place(self, found: dict[int, Place]) -> None:
         for view, widget in self.views.items():
             self._grid.removeWidget(widget)
             if view in found:

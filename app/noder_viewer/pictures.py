@@ -32,7 +32,7 @@ _recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 class SliceImage:
     """One picture (ni,nj), x to the right and y upwards; `colormap` is a key of `colormaps.LUTS`.
 
-    `kind` is the word for a read-out, `title` the whole sentence.
+    `kind` is the word for a read-out, `title` the whole sentence; gamma and opacity as in `layers.Look`.
     """
 
     data: Picture
@@ -41,6 +41,8 @@ class SliceImage:
     levels: Levels
     colormap: str
     unit: str
+    gamma: float = 1.0
+    opacity: float = 1.0
 
 
 def nearest_scan(session: Session) -> tuple[int, Scan] | None:

@@ -6,13 +6,14 @@ which is how the views know what need not be drawn again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from noder_viewer.comparison import images, readings
 from noder_viewer.landmark_marks import Marks, marks
+from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
@@ -20,7 +21,7 @@ from noder_viewer.recent import Recent
 
 if TYPE_CHECKING:
     from noder.grid import Grid
-    from noder_viewer.session import Session
+    from noder_viewer.session import OverlaySettings, Session
 
 _recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
@@ -44,6 +45,8 @@ class SliceScene:
     time: str
     extrapolated: bool
     marks: Marks | None = None
+    layers: tuple[SliceLayer, ...] = ()
+    order: tuple[str, ...] = ()
     brief: bool = False
 
     @property
@@ -70,9 +73,13 @@ class SliceScene:
         return self._look() == other._look()
 
     def _look(self) -> tuple[object, ...]:
-        shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
+        shown = [
+            (id(image.data), image.title, image.levels, image.colormap, image.gamma, image.opacity)
+            for image in self.images
+        ]
+        extra = [(id(layer.layer), id(layer.data)) for layer in self.layers]
         layers = [(name, id(layer)) for name, layer in self.overlays.items()]
-        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated)
+        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, extra, self.order)
         return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
 
 
@@ -85,7 +92,7 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
     x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
     return SliceScene(
         plane=plane,
-        images=images(session, plane),
+        images=_dressed(images(session, plane), session.look),
         overlays=overlays(session, plane),
         crosshair=(x, y),
         window=session.window,
@@ -96,6 +103,8 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         time=time_words(session, session.time),
         extrapolated=is_extrapolated(session),
         marks=marks(session, plane),
+        layers=slice_layers(session, plane) if session.layers else (),
+        order=stacked(session),
     )
 
 
@@ -181,4 +190,24 @@ def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | No
         return None
     look, t = session.overlays, session.time
     key = (name, t, plane.axis, plane.index, look)
-    return _recent.get(trajectory, key, lambda: OVERLAYS[name](trajectory, t, plane, look))
+    return _recent.get(trajectory, key, lambda: _coloured(OVERLAYS[name](trajectory, t, plane, look), look))
+
+
+def _coloured(layer: Heatmap | Quiver, look: OverlaySettings) -> Heatmap | Quiver:
+    """A heat map in the colours that were chosen."""
+    if not isinstance(layer, Heatmap):
+        return layer
+    return replace(layer, colormap=look.colormap, gamma=look.gamma)
+
+
+def _dressed(images: tuple[SliceImage, ...], look: Look) -> tuple[SliceImage, ...]:
+    """Grey pictures in the colours that were chosen; a difference keeps its own."""
+    if look == Look():
+        return images
+    opacity = look.opacity if look.visible else 0.0
+    return tuple(
+        replace(image, colormap=look.colormap, gamma=look.gamma, opacity=opacity)
+        if image.colormap == "gray"
+        else replace(image, opacity=opacity)
+        for image in images
+    )

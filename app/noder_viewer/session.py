@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
+from noder_viewer.layers import Layer, Look
 from noder_viewer.layouts import Layout, LightboxSettings
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ class OverlaySettings:
     """What is drawn over the slices; replaced as a whole, so that one change is one event.
 
     jacobian_limit: half width of the colour scale in log J, None: from the data. Quiver scale 1: true size.
-    Of the colour maps one is shown at a time, all with `jacobian_opacity`.
+    Of the colour maps one is shown at a time, all with `jacobian_opacity`, `colormap` and `gamma`.
     """
 
     jacobian: bool = False
     brightness: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
+    colormap: str = "log J"
+    gamma: float = 1.0
     quiver: bool = False
     quiver_spacing_mm: float = 8.0
     quiver_scale: float = 1.0
@@ -73,6 +76,7 @@ class Session:
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
+    look: of the image that is shown; layers: images and label maps of other files; order: keys of all, front first.
     layout, lightbox: which views are on screen, and which times.
     """
 
@@ -101,6 +105,10 @@ class Session:
     window: tuple[float, float] = (0.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
     radiological: bool = False
+    look: Look = field(default_factory=Look)
+    layers: tuple[Layer, ...] = ()
+    order: tuple[str, ...] = ()
+    bars: bool = True
     layout: Layout = field(default_factory=Layout)
     lightbox: LightboxSettings = field(default_factory=LightboxSettings)
     activity: Activity = ""

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from noder_viewer.colormaps import FOLD, LUTS
+from noder_viewer.colormaps import FOLD, lut
 from noder_viewer.overlays import Heatmap
 from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
@@ -29,6 +29,7 @@ class Bar:
     low: float
     high: float
     folds: bool = False
+    gamma: float = 1.0
 
 
 def bars_of(scene: SliceScene) -> list[Bar]:
@@ -36,8 +37,16 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     image = scene.images[0]
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
     return [
-        Bar(image.unit, image.colormap, *image.levels),
-        *(Bar(layer.quantity, "log J", -layer.limit, layer.limit, folds=layer.can_fold) for layer in maps),
+        Bar(image.unit, image.colormap, *image.levels, gamma=image.gamma),
+        *(
+            Bar(layer.quantity, layer.colormap, -layer.limit, layer.limit, layer.can_fold, layer.gamma)
+            for layer in maps
+        ),
+        *(
+            Bar(layer.layer.name, layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
+            for layer in scene.layers
+            if not layer.layer.is_labels
+        ),
     ]
 
 
@@ -68,7 +77,7 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
     painter.setPen(QColor(DARK.text))
     painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     painter.fillRect(body, QColor(70, 70, 74))
-    painter.drawImage(body, _ramp(bar.lut))
+    painter.drawImage(body, _ramp(bar.lut, bar.gamma))
     painter.setPen(QColor(DARK.muted))
     painter.drawRect(body)
     for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
@@ -85,6 +94,6 @@ def _marks(bar: Bar) -> tuple[float, ...]:
     return bar.low, (bar.low + bar.high) / 2, bar.high
 
 
-def _ramp(name: str) -> QImage:
-    column = np.ascontiguousarray(LUTS[name][::-1])
+def _ramp(name: str, gamma: float) -> QImage:
+    column = np.ascontiguousarray(lut(name, gamma)[::-1])
     return QImage(column.data, 1, len(column), 4, QImage.Format.Format_RGBA8888).copy()

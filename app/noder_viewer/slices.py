@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QGraphicsScene, QGraphicsView, QVBoxLayout, QWidge
 
 from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
-from noder_viewer.colormaps import ARROW, paint, places
+from noder_viewer.colormaps import ARROW, lut, paint, places
+from noder_viewer.layer_items import LayerItems
+from noder_viewer.layers import IMAGE
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
@@ -38,6 +40,7 @@ class _Pane:
         self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
+        self._extra = LayerItems(self.box)
         self._shown: tuple[object, ...] = ()
         self._heat: tuple[object, ...] = ()
         self._quiver: Quiver | None = None
@@ -46,10 +49,13 @@ class _Pane:
 
     def show(self, scene: SliceScene, image: SliceImage, frame: QRectF) -> None:
         """Draw what differs from what is drawn."""
-        shown = image.data, image.levels, image.colormap, frame
+        shown = image.data, image.levels, image.colormap, image.gamma, frame
         if not same(shown, self._shown):
-            self.image.show_image(indexed(places(image.data.T, *image.levels), image.colormap), frame)
+            self.image.show_image(indexed(places(image.data.T, *image.levels), image.colormap, image.gamma), frame)
         self._shown = shown
+        self.image.setOpacity(image.opacity)
+        self._stack(scene)
+        self._extra.show(scene, frame)
         layers = scene.overlays_on(image)
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
@@ -73,10 +79,17 @@ class _Pane:
             self._px_per_mm = camera.px_per_mm
             self._draw_arrows()
 
+    def _stack(self, scene: SliceScene) -> None:
+        """What lies over what; an item that nobody named is in front."""
+        named = {name: self.heat for name, layer in scene.overlays.items() if isinstance(layer, Heatmap)}
+        for key, item in {IMAGE: self.image, "quiver": self.arrows, **named}.items():
+            if key in scene.order:
+                item.setZValue(-scene.order.index(key))
+
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
-            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds)
+            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, lut(heat.colormap, heat.gamma))
             self.heat.show_image(coloured(np.ascontiguousarray(rgba.transpose(1, 0, 2))), frame)
         self._heat = shown
         self.heat.setVisible(heat is not None)
@@ -177,8 +190,11 @@ class SliceView(SliceMouse):
             self._camera.fitted |= grid is None or not grid.matches(scene.plane.grid)
         self._set_panes(1 if scene is None else len(scene.images))
         self._set_margins()
-        for pane in self._panes:
-            pane.box.setVisible(scene is not None)
+        if (scene is None) != (before is None):
+            for pane in self._panes:
+                pane.box.setVisible(scene is not None)
+            self._canvas.ci.layout.invalidate()  # what was hidden has no room, and Qt gives it none by itself
+            self._canvas.ci.layout.activate()
         if scene is not None:
             self._show(scene)
         self._canvas.viewport().update()

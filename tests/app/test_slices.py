@@ -313,6 +313,19 @@ def test_an_empty_view_says_what_to_do_and_asks_for_nothing(make: Any) -> None:
     view.close()
 
 
+def test_a_view_that_was_emptied_shows_the_next_scene_as_large(make: Any) -> None:
+    session = doubles.session()
+    view = make(2, session)
+    before, place = pixels(view), view._rect(0)
+    for _ in range(2):
+        view.set_scene(None)
+        QApplication.processEvents()
+        view.set_scene(slice_scene(session, 2))
+        QApplication.processEvents()
+        assert view._rect(0) == place
+    assert np.array_equal(pixels(view), before)
+
+
 def test_a_new_grid_is_shown_whole(make: Any) -> None:
     view = make(2, doubles.session())
     wheel(view, 1200, QPointF(200, 200), Qt.KeyboardModifier.ControlModifier)

@@ -68,7 +68,7 @@ def test_presets_of_a_session():
 def ct(qtbot, tmp_path):
     controller = make_controller(tmp_path)
     qtbot.addWidget(controller.window)
-    files = [write_scan(tmp_path / f"ct_{k}.nii.gz", ball(5.0 + k) * (2 + k) - 1000) for k in range(2)]
+    files = [write_scan(tmp_path / f"ct_{k}.nii.gz", ball(5.0 + k) * (4 + k) - 1000) for k in range(2)]
     open_and_wait(qtbot, controller, files)
     controller.presenter.refresh()
     yield controller
