@@ -70,7 +70,9 @@ def rows(typed: str = "") -> dict[str, list[tuple[tuple[str, ...], str]]]:
         if entry.action.shortcuts and _fits(typed, entry.path, entry.action.tip, *entry.action.shortcuts):
             groups.setdefault(entry.menu, []).append((entry.action.shortcuts, entry.words))
     for title, gestures in GESTURES.items():
-        kept = [((keys,), meaning) for keys, meaning in gestures if _fits(typed, title, keys, meaning)]
+        kept: list[tuple[tuple[str, ...], str]] = [
+            ((keys,), meaning) for keys, meaning in gestures if _fits(typed, title, keys, meaning)
+        ]
         if kept:
             groups[title] = kept
     return groups

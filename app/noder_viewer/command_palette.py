@@ -65,9 +65,10 @@ class CommandPalette(QDialog):
 
     def run(self) -> None:
         """Run the chosen action and go; stay where it cannot be run."""
-        item = self.list.currentItem()
-        action = None if item is None else self._actions[item.data(_NAME)]
-        if action is not None and action.isEnabled():
+        if self.list.currentRow() < 0:
+            return
+        action = self._actions[self.list.currentItem().data(_NAME)]
+        if action.isEnabled():
             self.close()
             action.trigger()
 

@@ -47,8 +47,7 @@ class LayerList(QListWidget):
     @property
     def chosen(self) -> str:
         """Key of the row that is chosen; "" for none."""
-        item = self.currentItem()
-        return "" if item is None else str(item.data(_KEY))
+        return str(self.currentItem().data(_KEY)) if self.currentRow() >= 0 else ""
 
     def choose(self, key: str) -> None:
         """Choose the row of a layer."""

@@ -118,6 +118,7 @@ class Layering(QObject):
                     layer, key=f"layer {self._count}", look=dataclasses.replace(layer.look, colormap=colours)
                 )
             )
+        fresh.sort(key=lambda layer: not layer.is_labels)  # an image would hide them
         self._session.layers = (*fresh, *self._session.layers)
         self._session.status = f"Added {', '.join(layer.name for layer in fresh)}"
         self.refresh()

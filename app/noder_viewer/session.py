@@ -60,7 +60,8 @@ class OverlaySettings:
     def switched(self, name: str, *, on: bool) -> OverlaySettings:
         """The same with one overlay on or off; a colour map that is switched on takes the place of another."""
         others = dict.fromkeys(_COLOUR_MAPS, False) if on and name in _COLOUR_MAPS else {}
-        return replace(self, **{**others, name: on})
+        changes: dict[str, Any] = {**others, name: on}
+        return replace(self, **changes)
 
 
 _COLOUR_MAPS = ("jacobian", "brightness")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtPrintSupport import QPrintDialog, QPrinter
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QPushButton, QTextBrowser, QVBoxLayout, QWidget
@@ -73,9 +72,8 @@ class ShortcutSheet(QDialog):
     def _print(self) -> None:
         printer = QPrinter()
         dialog = QPrintDialog(printer, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(lambda: self.print_on(printer))  # in the GUI thread, as all of it
-        dialog.open()
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.print_on(printer)
 
 
 def _native(keys: str) -> str:

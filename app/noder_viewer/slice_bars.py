@@ -18,6 +18,8 @@ from noder_viewer.ticks import words
 
 PAD = 6.0
 BAR_WIDTH = 11.0
+LONGEST_NAME = 12
+"""Letters of a layer's name above its bar."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def bars_of(scene: SliceScene) -> list[Bar]:
             for layer in maps
         ),
         *(
-            Bar(layer.layer.name, layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
+            Bar(_short(layer.layer.name), layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
             for layer in scene.layers
             if not layer.layer.is_labels
         ),
@@ -88,6 +90,11 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
         swatch = QRectF(cell.left(), body.bottom() + line * 0.7, BAR_WIDTH, BAR_WIDTH)
         painter.fillRect(swatch, QColor(*FOLD))
         painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
+
+
+def _short(name: str) -> str:
+    """A file's name where the bar, and not the picture, has to give way."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _marks(bar: Bar) -> tuple[float, ...]:

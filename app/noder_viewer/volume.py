@@ -347,7 +347,8 @@ class VolumeView(QWidget):
 
     def _placeholder(self) -> QWidget:
         page = QWidget(self)
-        page.setStyleSheet(f"background: {DARK.background}")
+        page.setObjectName("ground")
+        page.setStyleSheet(f"#ground {{ background: {DARK.background}; }}")  # and not of the button on it
         self._words.setStyleSheet(f"color: {DARK.muted}")
         layout = QVBoxLayout(page)
         layout.addStretch(1)

@@ -79,7 +79,7 @@ def _is_part(widget: QWidget) -> bool:
         return True
     parent = widget.parentWidget()
     while parent is not None and not parent.isWindow():
-        if isinstance(parent, QComboBox | QAbstractSpinBox | QTabBar | QAbstractItemView):
+        if isinstance(parent, QComboBox | QAbstractSpinBox | QLineEdit | QTabBar | QAbstractItemView):
             return True
         if type(parent).__module__.startswith("napari"):
             return True

@@ -52,8 +52,8 @@ def choose(controller, key):
 def test_an_image_and_a_label_map_are_told_apart_and_laid_over_the_image(layered):
     session = layered.session
     assert [(layer.name, layer.is_labels) for layer in session.layers] == [
-        ("extra.nii.gz", False),
         ("labels.nii.gz", True),
+        ("extra.nii.gz", False),
     ]
     assert len({layer.key for layer in session.layers}) == 2
     assert panel(layered).list.order()[-1] == IMAGE
@@ -101,11 +101,11 @@ def test_colours_gamma_and_opacity_of_the_image(layered):
 
 
 def test_looks_of_a_layer_are_its_own(layered):
-    first, second = layered.session.layers
+    second, first = layered.session.layers
     shown = choose(layered, first.key)
     shown.gamma.setValue(2.0)
     shown.hi.setValue(123.0)
-    changed, other = layered.session.layers
+    other, changed = layered.session.layers
     assert changed.look.gamma == 2.0
     assert changed.window == (first.window[0], 123.0)
     assert other is second
@@ -121,12 +121,11 @@ def test_choosing_a_row_asks_for_nothing(qtbot, layered):
 
 
 def test_an_image_can_be_shown_as_labels_and_labels_as_outlines(layered):
-    key = layered.session.layers[1].key
-    shown = choose(layered, key)
+    shown = choose(layered, layered.session.layers[0].key)
     shown.outline.click()
-    assert layered.session.layers[1].outline
+    assert layered.session.layers[0].outline
     shown.labels.click()
-    assert not layered.session.layers[1].is_labels
+    assert not layered.session.layers[0].is_labels
 
 
 def test_a_box_hides_a_layer_and_the_image(layered):
@@ -168,7 +167,7 @@ def test_a_layer_is_removed_and_the_image_is_not(layered):
     key = layered.session.layers[0].key
     shown = choose(layered, key)
     shown.remove.click()
-    assert [layer.name for layer in layered.session.layers] == ["labels.nii.gz"]
+    assert [layer.name for layer in layered.session.layers] == ["extra.nii.gz"]
 
 
 def test_colour_bars_are_switched_by_key_and_box(layered):
