@@ -143,6 +143,7 @@ class SeriesPanel(QWidget):
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, len(_HEADERS))
         table.setAccessibleName("Scans")
+        table.setTabKeyNavigation(False)  # Tab goes on, the arrows go through the cells
         table.setHorizontalHeaderLabels(list(_HEADERS))
         for column, tip in enumerate(_TIPS):
             if (item := table.horizontalHeaderItem(column)) is not None:

@@ -192,9 +192,7 @@ class SliceView(SliceMouse):
         self._set_margins()
         if (scene is None) != (before is None):
             for pane in self._panes:
-                pane.box.setVisible(scene is not None)
-            self._canvas.ci.layout.invalidate()  # what was hidden has no room, and Qt gives it none by itself
-            self._canvas.ci.layout.activate()
+                pane.box.childGroup.setVisible(scene is not None)  # a box that is hidden itself loses its room for good
         if scene is not None:
             self._show(scene)
         self._canvas.viewport().update()
