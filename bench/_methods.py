@@ -26,6 +26,7 @@ def usual() -> dict[str, str]:
         "NODER autoencoder, displacement": "noder:latent=autoencoder,map=displacement",
         "geodesic": "geodesic",
         "piecewise": "piecewise",
+        "NePhi chain": "nephi",
     }
 
 

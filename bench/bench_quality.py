@@ -4,8 +4,9 @@
 
 `--data` holds mni152/, brain_mni_subjects/ and brain_fs_subject/; without it the cine alone is scored. Rows are kept in
 `--cache` and not computed again: name another folder after the engine has changed. `--methods` takes texts such as
-`noder:latent=rank,map=flow` (`_methods.py`) instead of the usual rows. `--write` puts the tables into docs/quality.md
-and all rows into bench/results/quality.json. Seeds are fixed.
+`noder:latent=rank,map=flow` (`_methods.py`) instead of the usual rows. `--write` puts the rows into
+bench/results/quality.json, beside those that it holds already, and the tables of all into docs/quality.md. Seeds are
+fixed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from noder.metrics import similarity_scores
 from noder.trajectory import Trajectory
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results" / "quality.json"
 START, END = "<!-- tables -->", "<!-- end of tables -->"
 MISSING = "Some of its rows are not in the cache."
 Row = dict[str, Any]
@@ -43,7 +45,10 @@ def main() -> None:
     options = arguments()
     facts = machine()
     print(described(facts), flush=True)
-    methods = {text: text for text in options.methods} if options.methods else usual()
+    methods = usual()
+    if options.methods:
+        names = {text: name for name, text in methods.items()}
+        methods = {names.get(text, text): text for text in options.methods}
     cache = Cache(options.cache, closed=options.kept)
     rows: list[Row] = []
     if "cine" in options.only:
@@ -52,10 +57,10 @@ def main() -> None:
         rows += known_rows(methods, cache, options)
     if options.data is None:
         print("No --data: the tables of known motion are left out.")
-    text = tables([row for row in rows if row.get("failed") != MISSING])
-    print(text)
+    rows = [row for row in rows if row.get("failed") != MISSING]
+    print(tables(rows))
     if options.write:
-        write(text, rows, facts)
+        write(rows, facts)
 
 
 def arguments() -> argparse.Namespace:
@@ -241,15 +246,33 @@ def _say(row: Row, name: str) -> None:
     print(f"{where}: {name}: {said}; least det {row['smallest_determinant']:.2f}, {row['cpu']:.1f} CPU-s", flush=True)
 
 
-def write(text: str, rows: list[Row], facts: dict[str, Any]) -> None:
-    """The tables between the marks of the page, and all rows beside their machine."""
+def write(rows: list[Row], facts: dict[str, Any]) -> None:
+    """All rows beside their machine, those of other methods and cases stay; all tables into the page."""
+    before = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    kept = {_place(row): row for row in (*before, *rows)}
+    order = list(dict.fromkeys(row["row"] for row in kept.values()))
+    merged = sorted(kept.values(), key=lambda row: (*_case(row), order.index(row["row"])))
     page = ROOT / "docs" / "quality.md"
-    before, _, rest = page.read_text().partition(START)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{START}\n\n{described(facts)}.\n\n{text}\n\n{END}{after}")
-    results = ROOT / "bench" / "results" / "quality.json"
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
+    head, _, rest = page.read_text().partition(START)
+    page.write_text(f"{head}{START}\n\n{described(facts)}.\n\n{tables(merged)}\n\n{END}{rest.partition(END)[2]}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": facts, "rows": merged}, indent=1) + "\n")
+
+
+def _case(row: Row) -> tuple[Any, ...]:
+    """What is scored, in the order of the tables."""
+    if row["table"] == "cine":
+        return (0, list(KEPT).index(row["case"]))
+    return (
+        1,
+        list(SUBJECTS).index(row["subject"]),
+        list(COURSES).index(row["course"]),
+        list(PROTOCOLS).index(row["protocol"]),
+    )
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    return (*_case(row), row["row"])
 
 
 if __name__ == "__main__":

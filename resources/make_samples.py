@@ -7,6 +7,7 @@ beside the samples. The same source gives the same bytes: no date and no file na
 """
 
 import gzip
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ import numpy as np
 PHASES = slice(2, 14)  # end diastole (phase 2, 80.4 ml) to end systole (phase 13, 55.6 ml)
 FILES = {"cine_4d.nii.gz": "cine.nii.gz", "lv_labels_4d.nii.gz": "labels.nii.gz"}
 LICENCE = "LICENSE.CC0.txt"
+SIDECAR = "cine.json"
+N_PHASES = 20
+"""Of the whole beat: the sample holds twelve of them, so that its own header cannot tell the period."""
 
 
 def cut_phases(source: Path) -> bytes:
@@ -24,6 +28,12 @@ def cut_phases(source: Path) -> bytes:
     image = nib.nifti1.Nifti1Image.from_filename(source)
     data = np.asarray(image.dataobj[..., PHASES])
     return nib.nifti1.Nifti1Image(data, None, image.header).to_bytes()
+
+
+def sidecar(source: Path) -> str:
+    """The period of the beat: all phases of the source, each as long as its header says."""
+    step = float(nib.nifti1.Nifti1Image.from_filename(source).header.get_zooms()[3])
+    return json.dumps({"TimeUnit": "ms", "Period": round(N_PHASES * step, 3)}, indent=2) + "\n"
 
 
 def write_gzip(path: Path, content: bytes) -> None:
@@ -37,8 +47,9 @@ def make_samples(source: Path, target: Path) -> list[Path]:
     target.mkdir(parents=True, exist_ok=True)
     for old, new in FILES.items():
         write_gzip(target / new, cut_phases(source / old))
+    (target / SIDECAR).write_text(sidecar(source / "cine_4d.nii.gz"))
     shutil.copyfile(source / LICENCE, target / LICENCE)
-    return [target / name for name in (*FILES.values(), LICENCE)]
+    return [target / name for name in (*FILES.values(), SIDECAR, LICENCE)]
 
 
 if __name__ == "__main__":

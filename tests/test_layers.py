@@ -46,13 +46,18 @@ ORDER = [
     "carriers",
     "intensity",
     "trajectory",
+    "ensemble",
+    "thinned",
     "methods",
+    "labels",
     "linearity",
     "metrics",
+    "periods",
     "evaluate",
     "provenance",
     "checkpoint",
     "fit_config",
+    "best",
     "fit",
     "stored_files",
     "model_file",
@@ -60,7 +65,11 @@ ORDER = [
     "workers",
     "leave_one_out",
     "tables",
+    "label_names",
+    "regions",
+    "region_tables",
     "estimate",
+    "card",
     "store",
     "predict_json",
     "export",
@@ -83,6 +92,7 @@ ORDER = [
     "cli_pretrain",
     "cli_pretrain_nephi",
     "cli_register",
+    "cli_measure",
     "cli",
 ]
 
@@ -105,7 +115,13 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
     "nibabel": ("noder/formats/",),
     "napari": ("noder_viewer/volume.py",),
     "vispy": ("noder_viewer/volume.py",),
-    "pyqtgraph": ("noder_viewer/slices.py", "noder_viewer/timeline.py", "noder_viewer/curves.py"),
+    "pyqtgraph": (
+        "noder_viewer/slices.py",
+        "noder_viewer/timeline.py",
+        "noder_viewer/curves.py",
+        "noder_viewer/region_plot.py",
+        "noder_viewer/left_out_plot.py",
+    ),
 }
 
 # Names that differ between an import and its distribution.

@@ -122,6 +122,7 @@ class Arranging(QObject):
 
     def set_kind(self, kind: Arrangement) -> None:
         """Choose an arrangement."""
+        self._leave_methods()
         self._session.layout = self._session.layout.changed(kind)
         self._window.set_checked(LAYOUT_ACTIONS[kind], True)  # also where it was chosen again
 
@@ -133,6 +134,7 @@ class Arranging(QObject):
 
     def enlarge(self, view: int) -> None:
         """One view alone; if it is so already, back to all of them."""
+        self._leave_methods()
         self._session.layout = self._session.layout.enlarged(view)
 
     def enlarge_here(self) -> None:
@@ -156,6 +158,11 @@ class Arranging(QObject):
         self._settings.set_look("layout", self._session.layout.to_text())
         self._soon.stop()
         self._lane.shut_down()
+
+    def _leave_methods(self) -> None:
+        """Methods side by side would lie over every layout."""
+        if self._session.methods.on:
+            self._session.methods = dataclasses.replace(self._session.methods, on=False)
 
     def _view_here(self) -> int:
         pictures, focus = self._window.pictures, QApplication.focusWidget()

@@ -55,3 +55,4 @@ class Press:
     shift: bool
     levels: tuple[float, float]
     dragging: bool = False
+    paints: bool = False

@@ -56,6 +56,9 @@ class Closing(QObject):
         if not session.is_unsaved:
             other = "of the series" if session.pair is not None else "of the pair"
             return f"What was found {other} that was open before has not been saved. Save it before the window closes?"
+        unsaved = [row.name for row in session.fits if row.is_unsaved]
+        if len(unsaved) > 1:
+            return f"{len(unsaved)} fits have not been saved: {', '.join(unsaved)}. Save them before the window closes?"
         return _QUESTION if session.pair is None else _QUESTION_PAIR
 
     def _on_answer(self, button: int) -> None:
@@ -66,7 +69,7 @@ class Closing(QObject):
             self._close_when_saved = True
             if not self._controller.session.is_unsaved:
                 self._controller.registering.go_back()
-            if not self._controller.commands.save_fit():
+            if not self._controller.commands.save_fits():
                 self._close_when_saved = False
 
     def _on_saved(self) -> None:

@@ -21,6 +21,7 @@ _OVER_GROWTH = ((240, 90, 0), (255, 130, 15), (255, 205, 70))
 _OVER_PURPLE = ((150, 60, 220), (180, 100, 240), (225, 175, 255))
 _OVER_GREEN = ((20, 150, 60), (60, 190, 80), (170, 240, 150))
 _OVER_RED = ((215, 25, 35), (245, 70, 60), (255, 165, 140))
+_OVER_SPREAD = ((150, 80, 235), (235, 90, 190), (255, 240, 150))
 _NEUTRAL = (38, 38, 42)
 _Stops = tuple[tuple[int, int, int], ...]
 
@@ -57,6 +58,13 @@ def sequential(*anchors: tuple[int, int, int]) -> Lut:
     where = np.linspace(0, len(anchors) - 1, 256)
     rgb = [np.interp(where, np.arange(len(anchors)), channel) for channel in zip(*anchors, strict=True)]
     return np.stack([*rgb, np.full(256, 255.0)], axis=1).round().astype(np.uint8)
+
+
+def overlay_from_0() -> Lut:
+    """Violet to pale yellow over an image: clear at 0, opaque at the end; of what cannot be below 0."""
+    away = np.linspace(0, 1, 257)
+    rgb = [np.interp(away, (0.0, 0.5, 1.0), channel) for channel in zip(*_OVER_SPREAD, strict=True)]
+    return np.stack([*rgb, 255 * np.minimum(1.0, 1.6 * away)], axis=1).round().astype(np.uint8)
 
 
 LUTS: dict[str, Lut] = {
@@ -103,6 +111,7 @@ LUTS: dict[str, Lut] = {
     "log J": overlay(_OVER_SHRINK, _OVER_GROWTH),
     "purple and green": overlay(_OVER_PURPLE, _OVER_GREEN),
     "blue and red": overlay(_OVER_SHRINK, _OVER_RED),
+    "spread": overlay_from_0(),
 }
 IMAGE_MAPS = ("gray", "inverted gray", "hot", "bone", "viridis", "magma", "cividis", "red", "green")
 """For images; of those with colours viridis, magma and cividis are even in lightness."""
@@ -172,14 +181,23 @@ def paint_image(values: NDArray[np.float32], low: float, high: float, table: Lut
 
 
 def paint(
-    values: NDArray[np.float32], limit: float, opacity: float, folds: NDArray[np.bool_], table: Lut | None = None
+    values: NDArray[np.float32],
+    limit: float,
+    opacity: float,
+    folds: NDArray[np.bool_],
+    colormap: str = "log J",
+    low: float | None = None,
+    gamma: float = 1.0,
 ) -> Lut:
-    """log J (ni,nj) on the scale [-limit, limit] -> RGBA (ni,nj,4); `folds` in a colour of their own."""
-    lut = (LUTS["log J"] if table is None else table).copy()
-    lut[:, 3] = np.rint(lut[:, 3] * opacity).astype(np.uint8)
-    last = len(lut) - 1
-    place = np.nan_to_num(values, nan=0.0) * (last / 2 / limit) + last / 2
-    rgba: Lut = lut[np.rint(np.clip(place, 0, last)).astype(np.intp)]
+    """Values (ni,nj) on the scale [low, limit] -> RGBA (ni,nj,4); `folds` in a colour of their own.
+
+    `low` None: -limit. `colormap` is a key of `LUTS`.
+    """
+    table = lut(colormap, gamma).copy()
+    table[:, 3] = np.rint(table[:, 3] * opacity).astype(np.uint8)
+    last, low = len(table) - 1, -limit if low is None else low
+    place = (np.nan_to_num(values, nan=0.0) - low) * (last / (limit - low))
+    rgba: Lut = table[np.rint(np.clip(place, 0, last)).astype(np.intp)]
     rgba[folds] = (*FOLD, 255)
     return rgba
 

@@ -65,7 +65,13 @@ class Commands:
             "save_picture": self.save_picture,
             "quit": self._window.close,
             "start_fit": self._window.fit_panel.request_start,
+            "pause_fit": controller.fitting.toggle_paused,
             "stop_fit": controller.fitting.stop,
+            "stop_all_fits": controller.fitting.stop_all,
+            "new_fit_with": controller.fits.ask_variant,
+            "compare_methods": controller.comparing.ask,
+            "leave_one_out": controller.comparing.ask_leave_one_out,
+            "show_methods": controller.comparing.toggle,
             "start_registration": self.start_registration,
             "stop_registration": controller.registering.stop,
             "export_registration": self.export_registration,
@@ -75,6 +81,7 @@ class Commands:
             **{action: partial(controller.set_show, show) for show, action in SHOW_ACTIONS.items()},
             "toggle_jacobian": partial(self.toggle_overlay, "jacobian"),
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
+            "toggle_spread": partial(self.toggle_overlay, "spread"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
             **{f"window_{name}": partial(controller.set_preset, name) for name in PRESETS},
@@ -92,6 +99,10 @@ class Commands:
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
             "show_palette": self.show_palette,
+            "toggle_periodic": timeline.toggle_periodic,
+            "toggle_mode": timeline.toggle_mode,
+            "next_metric": timeline.next_metric,
+            **controller.region_commands.handlers(),
             "show_shortcuts": self.show_shortcuts,
             "show_about": self.show_about,
         }
@@ -122,6 +133,17 @@ class Commands:
         name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name))
+        return bool(name)
+
+    def save_fits(self) -> bool:
+        """Ask where to save what was not saved: the fit that is shown, or all of the list under one folder."""
+        unsaved = [row for row in self._session.fits if row.is_unsaved]
+        if all(row.result is self._session.result for row in unsaved):
+            return self.save_fit()
+        start = str(self._beside_the_scans())
+        name = QFileDialog.getExistingDirectory(self._window, f"Save {len(unsaved)} fits, each in its folder", start)
+        if name:
+            self._controller.exporting.save_all(Path(name))
         return bool(name)
 
     def start_registration(self) -> None:

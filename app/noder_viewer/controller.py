@@ -12,9 +12,12 @@ from typing import cast
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from noder_viewer.arranging import Arranging
+from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
+from noder_viewer.comparing import Comparing
 from noder_viewer.exporting import Exporting
+from noder_viewer.fits import Fits
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
@@ -24,14 +27,19 @@ from noder_viewer.layering import Layering
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
+from noder_viewer.measuring import Measuring
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.presenter import Presenter
+from noder_viewer.region_commands import RegionCommands
+from noder_viewer.region_view import RegionView
 from noder_viewer.register_panel import CURVES, SCORES
 from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
+from noder_viewer.slices import SliceView
 from noder_viewer.theming import Theming
+from noder_viewer.time_feed import TimeFeed
 from noder_viewer.volume_counts import VolumeCounts
 from noder_viewer.window_presets import AUTO, preset
 
@@ -56,12 +64,19 @@ class Controller(QObject):
         self.register_view = RegisterView(window, session, self.registering, self)
         self.volume_counts = VolumeCounts(window.register_panel.inputs, self)
         self.flicker = Flicker(session, self)
+        self.time_feed = TimeFeed(window.timeline, session, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
         self.arranging = Arranging(window, session, settings, self)
         self.theming = Theming(window, settings, self.presenter, self)
         self.layering = Layering(window, session, self)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
+        self.measuring = Measuring(window, session, self.presenter, self)
+        self.region_view = RegionView(window, session, self.measuring, self)
+        self.region_commands = RegionCommands(window, session, settings, self.measuring, self)
+        self.fits = Fits(self)
+        self.comparing = Comparing(self)
+        self.cards = Cards(self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -132,7 +147,7 @@ class Controller(QObject):
 
     def reset_views(self) -> None:
         """Zoom, position and crosshair as at first."""
-        for view in self.window.slices:
+        for view in (*self.window.slices, *self.window.methods.views):
             view.reset_view()
         self.window.pictures.lightbox.reset_view()
         if self.session.grid is not None:
@@ -160,8 +175,12 @@ class Controller(QObject):
         self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
+        self.fits.shut_down()
+        self.comparing.shut_down()
+        self.cards.shut_down()
         self.opening.shut_down()
         self.flicker.shut_down()
+        self.time_feed.shut_down()
         self.registering.shut_down()
         self.register_view.shut_down()
         self.volume_counts.shut_down()
@@ -169,6 +188,8 @@ class Controller(QObject):
         self.layering.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
+        self.measuring.shut_down()
+        self.region_view.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
@@ -203,6 +224,7 @@ class Controller(QObject):
         series.scan_requested.connect(self._go_to_scan)
         fit.start_requested.connect(self.fitting.start)
         fit.stop_requested.connect(self.fitting.stop)
+        fit.pause_requested.connect(self.fitting.toggle_paused)
         self.fitting.failed.connect(self._on_problem)
         overlay.show_requested.connect(self.set_show)
         overlay.carry_requested.connect(self.set_carry)
@@ -229,11 +251,7 @@ class Controller(QObject):
 
     def _connect_pictures(self) -> None:
         for view in self.window.slices:
-            view.index_requested.connect(self._go_to_slice)
-            view.cursor_requested.connect(self._set_cursor)
-            view.levels_requested.connect(self.set_window)
-            view.hovered.connect(self.presenter.read)
-            view.left.connect(self.presenter.read_cursor)
+            self.connect_slice(view)
             view.large_requested.connect(self.arranging.enlarge)
         self.arranging.failed.connect(self._on_problem)
         self.layering.failed.connect(self._on_problem)
@@ -244,11 +262,21 @@ class Controller(QObject):
         self.window.pictures.lightbox.levels_requested.connect(self.set_window)
         self.window.timeline.time_requested.connect(self.set_time)
         self.window.timeline.playing_requested.connect(self.set_playing)
+        self.window.timeline.period_requested.connect(self.time_feed.set_period)
+        self.time_feed.failed.connect(self._on_problem)
         self.window.volume.built.connect(self.presenter.update_volume)
         self.window.volume.layers_requested.connect(self.commands.add_layers)
         self.presenter.failed.connect(self._on_problem)
         self._warm_up.failed.connect(self._on_problem)
         self.problem.connect(self._on_problem)
+
+    def connect_slice(self, view: SliceView) -> None:
+        """Do what a view of a slice asks for."""
+        view.index_requested.connect(self._go_to_slice)
+        view.cursor_requested.connect(self._set_cursor)
+        view.levels_requested.connect(self.set_window)
+        view.hovered.connect(self.presenter.read)
+        view.left.connect(self.presenter.read_cursor)
 
     def _on_shown(self) -> None:
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)

@@ -67,7 +67,7 @@ class Demo(QObject):
     def _after_drawing(self) -> None:
         if self._output is None:
             return
-        if self._controller.presenter.busy or not self._controller.canvas_is_warm:
+        if self._controller.presenter.busy or self._controller.time_feed.busy or not self._controller.canvas_is_warm:
             QTimer.singleShot(SETTLE_MS, self._after_drawing)
             return
         if not self._controller.window.volume.is_built:

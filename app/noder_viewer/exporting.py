@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, Signal
 from PySide6.QtWidgets import QWidget
 
 from noder_viewer.export_dialog import ExportDialog, ExportRequest
+from noder_viewer.fit_rows import saved, updated
 from noder_viewer.jobs import Export, Save
+from noder_viewer.list_jobs import SaveAll
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.session import Session
@@ -36,6 +38,7 @@ class Exporting(QObject):
         self._exports.reported.connect(self._on_progress)
         self._exports.done.connect(self._on_exported)
         self._exports.failed.connect(self._on_export_failed)
+        self._saves.reported.connect(self._on_one_saved)
         self._saves.done.connect(self._on_saved)
         self._saves.failed.connect(self._on_save_failed)
         self._saving = session.result
@@ -80,14 +83,25 @@ class Exporting(QObject):
         if self.dialog is not None:
             self.dialog.set_finished("Cancelled; nothing was written.")
 
-    def save_fit(self, folder: Path) -> None:
-        """Save the fit that is shown as `folder`."""
-        if self._session.result is None or self._saves.busy:
+    def save_fit(self, folder: Path, result: FitResult | None = None) -> None:
+        """Save a fit, None: the one that is shown, as `folder`."""
+        result = result or self._session.result
+        if result is None or self._saves.busy:
             return
-        self._saving = self._session.result
+        self._saving = result
         self._session.status = f"Saving {folder.name}…"
         self._settings.set_folder("save", folder.parent)
-        self._saves.submit(Save(self._session.result, folder))
+        self._saves.submit(Save(result, folder))
+
+    def save_all(self, folder: Path) -> None:
+        """Save every fit of the list that was not saved, in a folder of its own under `folder`."""
+        rows = tuple((row, unused(folder / row.file_name)) for row in self._session.fits if row.is_unsaved)
+        if not rows or self._saves.busy:
+            return
+        self._saving = None
+        self._session.status = f"Saving {len(rows)} fits…"
+        self._settings.set_folder("save", folder)
+        self._saves.submit(SaveAll(rows, folder))
 
     def shut_down(self) -> None:
         """Stop writing; a fit that is being saved is waited for."""
@@ -117,10 +131,19 @@ class Exporting(QObject):
         self.failed.emit(str(error))
 
     def _on_saved(self, folder: object) -> None:
-        if self._session.result is self._saving and isinstance(folder, Path):
-            self._session.saved_in = folder
+        if isinstance(folder, Path) and self._saving is not None:
+            self._session.fits = saved(self._session.fits, self._saving, folder)
+            if self._session.result is self._saving:
+                self._session.saved_in = folder
         self._session.status = f"Saved in {folder}"
         self.saved.emit(folder)
+
+    def _on_one_saved(self, value: object) -> None:
+        """One of several."""
+        key, path = cast("tuple[int, Path]", value)
+        self._session.fits = updated(self._session.fits, key, saved_in=path)
+        if key == self._session.shown_fit:
+            self._session.saved_in = path
 
     def _on_save_failed(self, error: object) -> None:
         self._session.status = "The fit was not saved"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
@@ -22,7 +23,9 @@ from PySide6.QtWidgets import (
 )
 
 from noder_viewer import theme
+from noder_viewer.card_view import CardView
 from noder_viewer.curves import LossCurves
+from noder_viewer.fits_list import FitsList
 from noder_viewer.jobs import FitChoice, FitChoices
 from noder_viewer.restyle import set_property
 from noder_viewer.settings_form import SettingsForm
@@ -40,6 +43,7 @@ class FitPanel(QWidget):
 
     start_requested = Signal(object)
     stop_requested = Signal()
+    pause_requested = Signal()
     choice_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -60,17 +64,20 @@ class FitPanel(QWidget):
         self.seeds = QSpinBox()
         self.seeds.setRange(1, 20)
         self.seeds.setToolTip(
-            "Fits from this many seeds, one after the other: the first is shown, the report says how they differ"
+            "Fits from this many seeds, one after the other: the first is shown, the others tell what is\n"
+            "uncertain (spread in the Display panel, a band on the timeline)"
         )
         self.seeds.valueChanged.connect(self.choice_changed)
         self.match = QCheckBox("Match brightness to the first scan")
         self.match.setToolTip("One gain and one offset for each scan, measured in the mask")
         self.match.setChecked(True)
+        self.match.toggled.connect(self.choice_changed)
         self.intensity = QCheckBox("Let brightness change slowly in each place")
         self.intensity.setToolTip("What no motion explains, such as contrast that fills; shown as a map of its own (B)")
         self.align = QComboBox()
         for name, text in ALIGN.items():
             self.align.addItem(text, name)
+        self.align.activated.connect(self.choice_changed)
         self.align.setToolTip("Move every scan onto the first before the fit; a mask helps where skull and neck differ")
         self.device.activated.connect(self.choice_changed)
         self.estimate = QLabel()
@@ -79,14 +86,17 @@ class FitPanel(QWidget):
         self.start = QPushButton("Start")
         self.start.setProperty("primary", True)
         self.start.clicked.connect(self.request_start)
+        self.pause = QPushButton("Pause")
+        self.pause.clicked.connect(self.pause_requested)
         self.stop = QPushButton("Stop")
-        self.stop.setToolTip("Stop and keep what there is")
+        self.stop.setToolTip("Stop and keep the best there is")
         self.stop.clicked.connect(self.stop_requested)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setProperty("muted", True)
+        self.card, self.fits = CardView(), FitsList()
         self.curves = LossCurves()
         self.report = QTextBrowser()
         self.report.setAccessibleName("Report of the fit")
@@ -123,6 +133,29 @@ class FitPanel(QWidget):
         self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
         self._on_preset()
 
+    def set_method(self, name: str) -> None:
+        """Choose a method, and of its presets the one of the same name."""
+        self.method.setCurrentText(name)
+        self._on_method()
+
+    def set_align(self, kind: str) -> None:
+        """Choose how scans are aligned, a key of `ALIGN`."""
+        self.align.setCurrentIndex(max(0, self.align.findData(kind)))
+        self.choice_changed.emit()
+
+    def halve(self) -> None:
+        """Choose settings that never use the images at full size."""
+        if "fast" in self._presets() and not self.is_changed:
+            self.set_preset("fast")
+        else:
+            self.form.set_settings(dataclasses.replace(self.form.settings(), fine_iterations=0))
+            self._on_settings_changed()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the settings are other than the preset's."""
+        return bool(self.form.settings() != self._presets().get(self.preset.currentData()))
+
     def set_config(self, config: FitConfig) -> None:
         """Show how a fit was made: all but the device, which is this machine's. Kept until the choices are known."""
         self._config = config
@@ -140,9 +173,11 @@ class FitPanel(QWidget):
             self.form.set_settings(config.settings)
             self._on_settings_changed()
 
-    def set_state(self, *, ready: bool, fitting: bool, stopping: bool = False) -> None:
-        """`ready`: there is a series that can be fitted. While `fitting`, settings are locked."""
+    def set_state(self, *, ready: bool, fitting: bool, stopping: bool = False, paused: bool = False) -> None:
+        """`ready`: there is a series that can be fitted. While `fitting`, what is started waits in the list."""
         self._ready, self._fitting = ready, fitting
+        self.start.setText("Queue" if fitting else "Start")
+        self.pause.setText("Resume" if paused else "Pause")
         self.stop.setText("Stopping…" if stopping else "Stop")
         self._refresh(stopping)
 
@@ -219,6 +254,7 @@ class FitPanel(QWidget):
         self.form.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 2)
+        buttons.addWidget(self.pause, 1)
         buttons.addWidget(self.stop, 1)
         top = QWidget()
         layout = QVBoxLayout(top)
@@ -226,16 +262,17 @@ class FitPanel(QWidget):
         layout.addLayout(self._rows)
         layout.addWidget(self.more)
         layout.addWidget(self.form)
+        layout.addWidget(self.card)
         layout.addWidget(self.estimate)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
-        for widget, height in ((self.curves, 170), (self.report, 220)):
+        for widget, height in ((self.fits, 110), (self.curves, 150), (self.report, 200)):
             widget.setMinimumHeight(height)
             split.addWidget(widget)
-        split.setSizes([240, 260])
+        split.setSizes([130, 200, 240])
         outer = QVBoxLayout(self)
         outer.setContentsMargins(8, 8, 8, 8)
         outer.addWidget(top)
@@ -272,9 +309,11 @@ class FitPanel(QWidget):
 
     def _refresh(self, stopping: bool = False) -> None:
         known = self._choices is not None
-        self.start.setEnabled(known and self._ready and not self._fitting)
-        self.start.setToolTip("" if known else "The engine is still loading")
+        self.start.setEnabled(known and self._ready)
+        queued = "Add a fit with these settings to the list; it begins when the others are done"
+        self.start.setToolTip((queued if self._fitting else "") if known else "The engine is still loading")
+        self.pause.setEnabled(self._fitting and not stopping)
         self.stop.setEnabled(self._fitting and not stopping)
         for widget in (self.preset, self.method, self.align, self.device, self.form):
-            widget.setEnabled(known and not self._fitting)
+            widget.setEnabled(known)
         self.bar.setVisible(self._fitting)

@@ -1,4 +1,4 @@
-"""The `QThread` that drives a fit: it sends the wish to stop in and brings the newest progress out."""
+"""The `QThread` that drives a fit: it holds it, sends the wish to stop in and brings the newest progress out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class FitThread(QThread):
     def __init__(self, make_steps: Callable[[], Steps], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._make_steps = make_steps
-        self._stop = threading.Event()
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
         self._lock = threading.Lock()
         self._newest: FitProgress | None = None
         self._preview: Trajectory | None = None
@@ -56,6 +57,15 @@ class FitThread(QThread):
     def stop(self) -> None:
         """Ask the fit to end after the step it is in; it then finishes with what it has."""
         self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Hold the fit after the step it is in; `stop` works as ever."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Let a fit that is held go on."""
+        self._go.set()
 
     @property
     def stopping(self) -> bool:
@@ -75,6 +85,7 @@ class FitThread(QThread):
             progress = next(steps)
             while True:
                 self._put(progress)
+                self._go.wait()
                 progress = steps.send(True if self._stop.is_set() else None)
         except StopIteration as end:
             return end.value

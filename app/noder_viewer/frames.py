@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from noder_viewer.beyond import beyond
 from noder_viewer.overlays import motion_vectors
 from noder_viewer.pictures import Levels, Picture, frame_levels, nearest_scan, time_words
 from noder_viewer.plane import Floats, Plane
@@ -37,7 +38,10 @@ class Thumbnail:
 
 @dataclass(frozen=True, eq=False)
 class VolumeScene:
-    """What the canvas shows: `data` (I,J,K) on `grid`, arrows at RAS mm `points` (N,3), `vectors` (N,3)."""
+    """What the canvas shows: `data` (I,J,K) on `grid`, arrows at RAS mm `points` (N,3), `vectors` (N,3).
+
+    `beyond` says how far the time lies beyond the scans; empty within them.
+    """
 
     data: Picture
     grid: Grid
@@ -45,6 +49,7 @@ class VolumeScene:
     points: Floats
     vectors: Floats
     title: str
+    beyond: str = ""
 
 
 def thumbnail_times(first: float, last: float, n: int) -> list[float]:
@@ -77,7 +82,7 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
     points, vectors = _arrows(session, coarse, data)
     kind = "prediction" if session.trajectory is not None else "observed"
     title = f"{kind} at t = {time_words(session, session.time)}"
-    return VolumeScene(data, coarse, frame_levels(session), points, vectors, title)
+    return VolumeScene(data, coarse, frame_levels(session), points, vectors, title, beyond(session))
 
 
 def default_window(*volumes: NDArray[np.float32]) -> Levels:

@@ -81,7 +81,7 @@ class LayerPanel(QWidget):
         form, kind = self._form, "lines" if row is None else row.kind
         own = row is not None and row.is_own
         form.setRowVisible(self.colours, kind in ("image", "heat"))
-        form.setRowVisible(self.gamma, kind in ("image", "heat"))
+        form.setRowVisible(self.gamma, kind in ("image", "heat", "spread"))
         form.setRowVisible(self.opacity, kind != "lines")
         form.setRowVisible(self._levels, kind == "image" and own)
         form.setRowVisible(self.labels, own)

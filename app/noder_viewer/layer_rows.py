@@ -10,10 +10,10 @@ from noder_viewer.layers import IMAGE, LANDMARKS, NAMES, Layer, Levels, Look, st
 if TYPE_CHECKING:
     from noder_viewer.session import Session
 
-Kind = Literal["image", "heat", "labels", "lines"]
+Kind = Literal["image", "heat", "spread", "labels", "lines"]
 
-HEATS = ("jacobian", "brightness")
-"""Overlays that are drawn in colours with a middle."""
+HEATS = ("jacobian", "brightness", "spread")
+"""Overlays that are drawn in colours; all but the spread have a middle, and colours to choose."""
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ def _built_in(session: Session, key: str) -> LayerRow:
     shown = bool(getattr(overlays, key, True))
     if key in HEATS:
         look = Look(overlays.colormap, overlays.gamma, overlays.jacobian_opacity, shown)
-        return LayerRow(key, name, "heat", look)
+        return LayerRow(key, name, "spread" if key == "spread" else "heat", look)
     return LayerRow(key, name, "lines", Look(visible=shown))

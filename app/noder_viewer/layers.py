@@ -29,6 +29,7 @@ NAMES = {
     "quiver": "Motion",
     "jacobian": "Growth",
     "brightness": "Brightness",
+    "spread": "Spread of the seeds",
     IMAGE: "Image",
 }
 """Words of the layers that every series has; a layer of a file has its own."""

@@ -14,6 +14,7 @@ from noder_viewer.lightbox import Tile, grid_of
 from noder_viewer.lightbox_tile import LightboxTile, paint_strip, strip_of
 from noder_viewer.plane import PLANE_NAMES
 from noder_viewer.scene import SliceScene
+from noder_viewer.slices import SliceView
 
 
 class LightboxView(QWidget):
@@ -110,10 +111,9 @@ class LightboxView(QWidget):
     def _on_camera(self) -> None:
         """All tiles follow the one that was moved."""
         moved = self.sender()
-        for camera in [tile.slice.camera for tile in self.tiles if tile.slice is moved]:
-            for tile in self.tiles[: self._n]:
-                if tile.slice is not moved:
-                    tile.slice.follow(camera)
+        for tile in self.tiles[: self._n] if isinstance(moved, SliceView) else ():
+            if tile.slice is not moved and isinstance(moved, SliceView):
+                tile.slice.look_like(moved)
 
     def _lay_out(self) -> None:
         for axis in (2, 1, 0):

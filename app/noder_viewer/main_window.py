@@ -24,8 +24,10 @@ from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.full_screen import FullScreen
 from noder_viewer.layer_panel import LayerPanel
+from noder_viewer.methods_view import MethodsView
 from noder_viewer.overlay_panel import OverlayPanel
 from noder_viewer.picture_area import PictureArea
+from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
 from noder_viewer.series_panel import SeriesPanel
@@ -57,11 +59,13 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setMinimumSize(QSize(1100, 680))
         self.slices = tuple(SliceView(axis) for axis in (0, 1, 2))
+        self.methods = MethodsView()
         self.timeline = Timeline()
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
         self.register_panel = RegisterPanel()
         self.layer_panel = LayerPanel()
+        self.region_panel = RegionPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
@@ -73,12 +77,14 @@ class MainWindow(QMainWindow):
             self._dock("Display", self.overlay_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True),
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
+            self._dock("Regions", self.region_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
         self.docks.append(self._dock("Layers", self.layer_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True))
         self.tabifyDockWidget(self.docks[1], self.docks[-1])
         self.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[1].raise_()
         self.tabifyDockWidget(self.docks[2], self.docks[3])
+        self.tabifyDockWidget(self.docks[3], self.docks[4])
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()
@@ -94,6 +100,10 @@ class MainWindow(QMainWindow):
     def set_loaded(self, loaded: bool) -> None:
         """Show the pictures, or the welcome page while there are none."""
         self.pages.setCurrentIndex(int(loaded))
+
+    def show_methods(self, on: bool) -> None:
+        """Show the methods side by side in the place of the three slices."""
+        self.screens.setCurrentIndex(int(on))
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring a panel's dock to the front."""
@@ -170,8 +180,11 @@ class MainWindow(QMainWindow):
 
     def _make_centre(self) -> QWidget:
         self.pictures = PictureArea(self.slices, self.volume)
+        self.screens = QStackedWidget()
+        self.screens.addWidget(self.pictures)
+        self.screens.addWidget(self.methods)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.pictures)
+        split.addWidget(self.screens)
         split.addWidget(self.timeline)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 0)

@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from noder.errors import REMEDIES, InputError, NoderError
+from noder_viewer.fit_rows import reopened
 from noder_viewer.fitting import Fitting
 from noder_viewer.jobs import Opened, Read
 from noder_viewer.loader import Latest
@@ -58,7 +59,6 @@ class Opening(QObject):
         self._reader.failed.connect(self._on_failed)
         fitting.ended.connect(self._on_fit_ended)
         registering.ended.connect(self._on_fit_ended)
-        fitting.replacing.connect(self._on_refit)
 
     def open(self, paths: list[Path], **options: Any) -> None:
         """Read `paths`; options as `ImageSeries.from_paths` takes them."""
@@ -93,9 +93,10 @@ class Opening(QObject):
         place = {id(scan.image): k for k, scan in enumerate(edited.scans)}
         moved = [place[id(scan.image)] for scan in series.scans]
         session.result, session.saved_in = None, None
+        session.fits, session.shown_fit = (), 0
         session.hold_out = frozenset(moved[k] for k in session.hold_out) - {0}
         session.exclude = frozenset(moved[k] for k in session.exclude) - {0}
-        session.time = edited.times[0]
+        session.time, session.period = edited.times[0], None
         session.series = edited
 
     def answer(self, key: str) -> None:
@@ -110,7 +111,10 @@ class Opening(QObject):
             self._show_config()
         elif key == STOP_AND_OPEN:
             self._open_when_ended = True
-            (self._registering if self._registering.running else self._fitting).stop()
+            if self._registering.running:
+                self._registering.stop()
+            else:
+                self._fitting.stop_all()
         elif key in REMEDIES and self._wanted is not None:
             self.open(self._wanted.paths, **{**self._wanted.options, key: True})
 
@@ -122,11 +126,13 @@ class Opening(QObject):
         self._registering.leave()
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder
+        session.fits = () if value.result is None else (reopened(value.result, value.folder),)
+        session.shown_fit = session.fits[0].key if session.fits else 0
         session.hold_out = frozenset(config.hold_out) if config else frozenset()
         session.exclude = frozenset(config.exclude) if config else frozenset()
         session.mask = config.mask if config else None
         session.window, session.value_range = value.window, value.value_range
-        session.time = value.series.times[0]
+        session.time, session.period = value.series.times[0], None
         session.cursor_mm = centre_of(value.series.grid)
         session.series = value.series
         session.activity = ""
@@ -149,10 +155,8 @@ class Opening(QObject):
         """An unsaved fit is about to be replaced: keep it for an Undo. `notes` are said with it, or alone."""
         session = self._session
         self._earlier = None
-        if session.result is not None and session.is_unsaved:
-            config = session.result.config  # the boxes may have been ticked anew for the fit that follows
-            boxes = {"hold_out": frozenset(config.hold_out), "exclude": frozenset(config.exclude), "mask": config.mask}
-            self._earlier = {**session.snapshot(), **boxes, "preview": None}
+        if session.is_unsaved:
+            self._earlier = {**session.snapshot(), **_boxes(session), "preview": None}
             words = "  ".join([*notes, sentence])
             self._window.banner.set_message(words, "info", remedy=(UNDO, f"Back to the {_found(session)}"))
         elif notes:
@@ -162,9 +166,6 @@ class Opening(QObject):
         """The fit panel shows how the fit was made, so that Start makes such a one again."""
         if self._session.result is not None and self._session.pair is None:
             self._window.fit_panel.set_config(self._session.result.config)
-
-    def _on_refit(self) -> None:
-        self._put_aside(_not_saved(self._session))
 
     def _clear_edit_error(self) -> None:
         if self._edit_error and self._window.banner.text == self._edit_error:
@@ -203,12 +204,23 @@ def named(paths: list[Path]) -> str:
     return paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
 
 
+def _boxes(session: Session) -> dict[str, Any]:
+    """Those of the fit that is shown: they may have been ticked anew for the one that follows."""
+    if session.result is None:
+        return {}
+    config = session.result.config
+    return {"hold_out": frozenset(config.hold_out), "exclude": frozenset(config.exclude), "mask": config.mask}
+
+
 def _found(session: Session) -> str:
     """What was found of what is open."""
     return "fit" if session.pair is None else "registration"
 
 
 def _not_saved(session: Session) -> str:
+    n = sum(row.is_unsaved for row in session.fits)
+    if n > 1:
+        return f"{n} fits of the series that was open before had not been saved."
     return f"The {_found(session)} that was shown before had not been saved."
 
 

@@ -39,6 +39,12 @@ _TIPS = {
     "side by side": "Observed and prediction next to each other (4)",
 }
 
+_SPREAD_TIP = (
+    "How far the displacements of fits from several seeds differ in each place: their standard deviation;\n"
+    "shown in place of growth. It is the spread of chance alone: what all fits get wrong alike it does not show."
+)
+_NO_SPREAD = "There is none yet: set Fit > Settings > Number of seeds to 2 or more and press Start."
+
 
 class OverlayPanel(QWidget):
     """Switches and sliders of the pictures; `x_requested` says what the user wants."""
@@ -64,6 +70,7 @@ class OverlayPanel(QWidget):
         layout.addWidget(self._make_window())
         layout.addWidget(self._make_jacobian())
         layout.addLayout(_indented(self._make_brightness()))
+        layout.addLayout(_indented(self._make_spread()))
         layout.addLayout(self._make_opacity())
         layout.addWidget(self._make_quiver())
         self.radiological = QCheckBox("Radiological (patient's right on the left)")
@@ -71,6 +78,7 @@ class OverlayPanel(QWidget):
         layout.addLayout(_indented(self.radiological))
         layout.addStretch(1)
         self.set_available(has_series=False, has_trajectory=False)
+        self.set_ensemble(there=False)
         self.set_pair(False)
 
     def set_show(self, show: str) -> None:
@@ -94,6 +102,7 @@ class OverlayPanel(QWidget):
         self._overlays = overlays
         self.jacobian.setChecked(overlays.jacobian)
         self.brightness.setChecked(overlays.brightness)
+        self.spread.setChecked(overlays.spread)
         self.opacity.setValue(round(100 * overlays.jacobian_opacity))
         self._set_opacity_enabled()
         self.limit.setValue(overlays.jacobian_limit or 0.0)
@@ -137,6 +146,12 @@ class OverlayPanel(QWidget):
             self.shows[show].setEnabled(has_trajectory)
         for box in (self.jacobian, self.brightness, self.quiver, self.carry):
             box.setEnabled(has_trajectory)
+        self._set_opacity_enabled()
+
+    def set_ensemble(self, *, there: bool) -> None:
+        """Whether there are fits from several seeds that could differ."""
+        self.spread.setEnabled(there)
+        self.spread.setToolTip(_SPREAD_TIP if there else f"{_SPREAD_TIP}\n{_NO_SPREAD}")
         self._set_opacity_enabled()
 
     def _make_shows(self) -> QGridLayout:
@@ -219,6 +234,11 @@ class OverlayPanel(QWidget):
         self.brightness.clicked.connect(self._on_overlays)
         return self.brightness
 
+    def _make_spread(self) -> QCheckBox:
+        self.spread = QCheckBox("Spread of the seeds: SD in mm")
+        self.spread.clicked.connect(self._on_overlays)
+        return self.spread
+
     def _make_opacity(self) -> QHBoxLayout:
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(5, 100)
@@ -234,7 +254,8 @@ class OverlayPanel(QWidget):
 
     def _set_opacity_enabled(self) -> None:
         """There is something to see through where colours lie over the image."""
-        on = self.jacobian.isEnabled() and (self._overlays.jacobian or self._overlays.brightness)
+        shown = self._overlays.jacobian or self._overlays.brightness
+        on = (self.jacobian.isEnabled() and shown) or (self.spread.isEnabled() and self._overlays.spread)
         self.opacity.setEnabled(on)
         self.opacity_label.setEnabled(on)
 
@@ -270,7 +291,7 @@ class OverlayPanel(QWidget):
         if self._loading:
             return
         wanted = self._overlays
-        for name, box in (("jacobian", self.jacobian), ("brightness", self.brightness), ("quiver", self.quiver)):
+        for name, box in self._switches():
             if box.isChecked() != getattr(self._overlays, name):
                 wanted = wanted.switched(name, on=box.isChecked())
         wanted = dataclasses.replace(
@@ -281,6 +302,14 @@ class OverlayPanel(QWidget):
             quiver_scale=self.scale.value(),
         )
         self.overlays_requested.emit(wanted)
+
+    def _switches(self) -> tuple[tuple[str, QGroupBox | QCheckBox], ...]:
+        return (
+            ("jacobian", self.jacobian),
+            ("brightness", self.brightness),
+            ("spread", self.spread),
+            ("quiver", self.quiver),
+        )
 
     def _on_slider(self) -> None:
         if not self._loading:

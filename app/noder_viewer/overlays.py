@@ -28,7 +28,10 @@ SHORTEST_MM = 0.02
 MAX_QUIVER_SCALE = 20.0
 """No arrow is drawn longer than this many times its motion: beyond, noise looks like motion."""
 
-_recent = Recent(per_owner=2)
+AXIS_BEYOND = 0.12
+"""Part of the span that the time axis shows before the first and after the last scan."""
+
+_recent = Recent(per_owner=3)
 
 
 class OverlayLook(Protocol):
@@ -46,7 +49,8 @@ class OverlayLook(Protocol):
 class Heatmap:
     """`values` (ni,nj) of a `quantity` on the scale [-limit, limit], NaN where `folds` (ni,nj) is set.
 
-    `opacity` 0 to 1; `colormap` a key of `colormaps.HEAT_MAPS`; `can_fold`: whether its bar has a swatch for folds.
+    `opacity` 0 to 1; `can_fold`: whether the colour bar has a swatch for folds. What cannot be below 0 is on the
+    scale [0, limit], in the colours of another table: `colormap` is a key of `colormaps.LUTS`.
     """
 
     title: str
@@ -58,6 +62,11 @@ class Heatmap:
     can_fold: bool = True
     colormap: str = "log J"
     gamma: float = 1.0
+
+    @property
+    def low(self) -> float:
+        """The lower end of the scale."""
+        return 0.0 if self.colormap == "spread" else -self.limit
 
     @property
     def n_folds(self) -> int:
@@ -107,6 +116,20 @@ def brightening(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLoo
     return Heatmap(title, values, nowhere, limit, look.jacobian_opacity, "brightness", can_fold=False)
 
 
+def spread(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
+    """How far fits from several seeds differ on the slice at time t: the SD of the displacement, in mm."""
+    from noder.ensemble import displacement_sd, maps_of
+
+    maps, shape = maps_of(trajectory), plane.shape
+    values, title = np.zeros(shape, np.float32), "no spread: the fit is from one seed"
+    if len(maps) > 1:
+        values = displacement_sd(maps, plane.slice_grid, t).squeeze(plane.axis).cpu().numpy().astype(np.float32)
+        title = f"SD of the displacement over {len(maps)} seeds, mm"
+    nowhere = np.zeros(shape, dtype=bool)
+    opacity, limit = look.jacobian_opacity, spread_limit(trajectory)
+    return Heatmap(title, values, nowhere, limit, opacity, "SD mm", can_fold=False, colormap="spread")
+
+
 def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Quiver:
     """In-plane motion since the reference, from phi_t(x) to x, at points `quiver_spacing_mm` apart."""
     lattice = _lattice(plane, look.quiver_spacing_mm)
@@ -129,6 +152,7 @@ OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Heatmap | 
 OVERLAYS: dict[str, OverlayFunction] = {
     "jacobian": log_jacobian,
     "brightness": brightening,
+    "spread": spread,
     "quiver": motion_arrows,
 }
 
@@ -141,6 +165,11 @@ def jacobian_limit(trajectory: Trajectory) -> float:
 def brightness_limit(trajectory: Trajectory) -> float:
     """Half width of the scale of brightness: one for all times and slices, round, from a coarse look at the whole."""
     return _recent.get(trajectory, "brightness", lambda: _brightness_limit(trajectory))
+
+
+def spread_limit(trajectory: Trajectory) -> float:
+    """The upper end of the scale of the spread in mm: one for all slices and times on the axis, round."""
+    return _recent.get(trajectory, "spread", lambda: _spread_limit(trajectory))
 
 
 def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
@@ -171,6 +200,17 @@ def _brightness_limit(trajectory: Trajectory) -> float:
     coarse, span = _coarse(trajectory), trajectory.t_last - trajectory.t_first
     times = [trajectory.t_first + part * span for part in (0.5, 1.0)]
     largest = max(float(trajectory.brightness(t, coarse).abs().quantile(0.995)) for t in times)
+    return nice_step(largest) if largest > 0 else 1.0
+
+
+def _spread_limit(trajectory: Trajectory) -> float:
+    """At the end of the axis seeds differ most; the far tail of a background that nothing holds is left out."""
+    from noder.ensemble import displacement_sd, maps_of
+
+    maps, late = maps_of(trajectory), trajectory.t_last + AXIS_BEYOND * (trajectory.t_last - trajectory.t_first)
+    if len(maps) < 2:
+        return 1.0
+    largest = float(displacement_sd(maps, _coarse(trajectory), late).quantile(0.98))
     return nice_step(largest) if largest > 0 else 1.0
 
 

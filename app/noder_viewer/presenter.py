@@ -51,6 +51,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "mask": ("series", "hint"),
     "saved_in": ("series",),
     "time": ("pictures", "time", "volume"),
+    "period": ("controls",),
     "cursor_mm": ("pictures", "thumbnails"),
     "show": ("pictures", "controls"),
     "carry": ("pictures", "controls", "thumbnails", "volume", "levels"),
@@ -65,7 +66,13 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "layers": ("pictures",),
     "order": ("pictures",),
     "layout": ("pictures", "controls"),
+    "fits": (),
+    "shown_fit": ("scans", "pictures", "curves"),
+    "methods": ("pictures", "controls"),
     "radiological": ("pictures", "controls", "thumbnails"),
+    "regions": ("pictures", "controls"),
+    "region_figures": ("controls",),
+    "region_look": ("pictures",),
     "activity": ("controls", "progress", "hint"),
     "status": ("status",),
 }
@@ -247,8 +254,9 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
+        methods = self._session.methods  # side by side one plane is looked at, and the others need not be computed
         for axis in AXES:
-            shown = self._window.pictures.shows(axis)
+            shown = axis == methods.axis if methods.on else self._window.pictures.shows(axis)
             self.scenes[axis] = slice_scene(self._session, axis) if shown else None
             self._window.slices[axis].set_scene(self.scenes[axis])
         self.read_cursor()
@@ -268,6 +276,7 @@ class Presenter(QObject):
         opened = session.series is not None
         panel = window.overlay_panel
         panel.set_available(has_series=opened, has_trajectory=session.trajectory is not None)
+        panel.set_ensemble(there=session.has_ensemble)
         panel.set_show(session.show_shown)
         panel.set_carry(session.carry)
         panel.set_overlays(session.overlays)
@@ -280,6 +289,7 @@ class Presenter(QObject):
             ready=opened and session.pair is None and (not session.activity or session.is_fitting),
             fitting=session.is_fitting,
             stopping=session.activity == "stopping",
+            paused=session.activity == "paused",
         )
         window.set_available(_states(session))
         for kind, layout_action in LAYOUT_ACTIONS.items():
@@ -288,9 +298,12 @@ class Presenter(QObject):
             window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
         window.set_checked("toggle_brightness", session.overlays.brightness)
+        window.set_checked("toggle_spread", session.overlays.spread)
         window.set_checked("toggle_quiver", session.overlays.quiver)
         window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
+        window.set_checked("toggle_periodic", session.period is not None)
+        window.set_checked("show_methods", session.methods.on)
 
     def _show_progress(self) -> None:
         session, panel = self._session, self._window.fit_panel
@@ -304,7 +317,7 @@ class Presenter(QObject):
 
     def _show_fitted_curves(self) -> None:
         session = self._session
-        if session.is_fitting:
+        if session.follows:
             return  # the fit draws its own
         if session.pair is not None:
             if session.result is not None:
@@ -372,14 +385,19 @@ def _states(session: Session) -> frozenset[str]:
     states = {
         "series": opened,
         "map": session.trajectory is not None,
+        "ensemble": session.has_ensemble,
         "result": session.result is not None,
-        "fitting": session.activity == "fitting",
+        "fitting": session.activity in ("fitting", "paused"),
+        "fit list": opened and session.pair is None and (not session.activity or session.is_fitting),
         "idle series": opened and not session.activity and session.pair is None,
         "pair": session.pair is not None,
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
         "CT": opened and looks_like_ct(session.value_range),
+        "regions": session.regions is not None and session.pair is None,
+        "measured": session.region_figures is not None and session.region_figures.volumes is not None,
+        "drawable": opened and session.pair is None,
         "kept": session.kept is not None and not session.activity,
         "registering": session.activity in ("pairing", "registering"),
     }

@@ -19,7 +19,7 @@ from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.pair_jobs import ExportPair, OpenPair, PairOpened, PairReopened, RegisterChoice, registration_steps
 from noder_viewer.presenter import Presenter
-from noder_viewer.session import Session
+from noder_viewer.session import Session, loses_a_fit
 from noder_viewer.settings import Settings
 from noder_viewer.shown_pair import ShownPair
 
@@ -76,7 +76,7 @@ class Registering(QObject):
     def hides_unsaved(self) -> bool:
         """Whether what can be gone back to would be lost by closing now."""
         kept = self._session.kept
-        return kept is not None and _is_unsaved(kept)
+        return kept is not None and loses_a_fit(kept)
 
     def start(self, choice: RegisterChoice) -> None:
         """Read the pair, show it and register it."""
@@ -187,7 +187,7 @@ class Registering(QObject):
             self._look = session.show, session.carry
             if session.series is not None:
                 session.kept = self._taken()
-        self._earlier = replaced if replaced is not None and _is_unsaved(replaced) else None
+        self._earlier = replaced if replaced is not None and loses_a_fit(replaced) else None
 
     def _show(self, value: PairOpened) -> None:
         """The pair as the window's series, looked at where the moving image lies on the fixed one."""
@@ -198,6 +198,7 @@ class Registering(QObject):
         same_frame = session.grid is not None and session.grid.matches(shown.pair.frame)
         session.preview = session.result = session.saved_in = session.mask = None
         session.hold_out = session.exclude = frozenset()
+        session.fits, session.shown_fit = (), 0
         session.window, session.value_range = shown.levels[FIXED], value.value_range
         session.square_mm = _square(shown)
         session.pulled, session.show, session.carry, session.time = "moving", "after", "first", 1.0
@@ -295,10 +296,6 @@ class Registering(QObject):
         session.show, session.carry = kept["show"], kept["carry"]
         session.restore(kept)
         session.status = "Back to the series" if session.pair is None else "Back to the pair"
-
-
-def _is_unsaved(kept: dict[str, Any]) -> bool:
-    return kept["result"] is not None and kept["saved_in"] is None
 
 
 def _square(shown: ShownPair) -> float:

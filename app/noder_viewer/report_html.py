@@ -13,7 +13,7 @@ _SHOWN = ("neighbours", "first", "blend")
 """More columns than these do not fit beside the pictures; the exported table has them all."""
 _TABLE = "<table cellspacing='0' cellpadding='2' width='100%' style='white-space:nowrap'>"
 _ROLES = {"reference": "ref", "held out": "held"}
-_METRICS = (("nrmse_mask", "NRMSE"), ("ssim_mask", "SSIM"))
+_METRICS = (("nrmse_mask", "NRMSE"), ("ssim_mask", "SSIM"), ("ncc_mask", "NCC"))
 
 
 def report_html(result: FitResult) -> str:

@@ -6,11 +6,13 @@ which is how the views know what need not be drawn again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from noder_viewer.beyond import beyond
 from noder_viewer.comparison import images, readings
 from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
@@ -18,10 +20,13 @@ from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
 from noder_viewer.recent import Recent
+from noder_viewer.region_layers import RegionLayer, region_at, region_layers
 
 if TYPE_CHECKING:
     from noder.grid import Grid
     from noder_viewer.session import OverlaySettings, Session
+
+Pictures = Callable[["Session", Plane], tuple[SliceImage, ...]]
 
 _recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
@@ -48,6 +53,8 @@ class SliceScene:
     layers: tuple[SliceLayer, ...] = ()
     order: tuple[str, ...] = ()
     brief: bool = False
+    beyond: str = ""
+    regions: dict[str, RegionLayer] = field(default_factory=dict)
 
     @property
     def axis(self) -> int:
@@ -68,6 +75,10 @@ class SliceScene:
         """The landmarks on one of the images: as with overlays."""
         return None if len(self.images) > 1 and image.kind == "observed" else self.marks
 
+    def regions_on(self, image: SliceImage) -> RegionLayer | None:
+        """The regions on one of the images, each at its own time."""
+        return self.regions.get(image.kind)
+
     def differs_in_crosshair_only(self, other: SliceScene) -> bool:
         """Whether all the rest looks the same."""
         return self._look() == other._look()
@@ -78,21 +89,23 @@ class SliceScene:
             for image in self.images
         ]
         extra = [(id(layer.layer), id(layer.data)) for layer in self.layers]
-        layers = [(name, id(layer)) for name, layer in self.overlays.items()]
-        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, extra, self.order)
-        return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
+        layers = [(name, id(layer)) for name, layer in (*self.overlays.items(), *self.regions.items())]
+        words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
+        place = id(self.plane.grid), self.axis, self.index
+        return *place, shown, layers, id(self.marks), self.window, words, extra, self.order
 
 
-def slice_scene(session: Session, axis: int) -> SliceScene | None:
-    """What the view of `axis` shows now; None while nothing is loaded."""
+def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceScene | None:
+    """What the view of `axis` shows now, in the pictures that `make` gives; None while nothing is loaded."""
     grid = active_grid(session)
     if grid is None:
         return None
     plane = Plane.through(grid, axis, session.cursor_mm)
     x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
+    shown = make(session, plane)
     return SliceScene(
         plane=plane,
-        images=_dressed(images(session, plane), session.look),
+        images=_dressed(shown, session.look),
         overlays=overlays(session, plane),
         crosshair=(x, y),
         window=session.window,
@@ -105,6 +118,8 @@ def slice_scene(session: Session, axis: int) -> SliceScene | None:
         marks=marks(session, plane),
         layers=slice_layers(session, plane) if session.layers else (),
         order=stacked(session),
+        beyond=beyond(session),
+        regions=region_layers(session, plane, shown),
     )
 
 
@@ -180,8 +195,20 @@ def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dty
     i, j = int(voxel[a]), int(voxel[b])
     words = [f"{word} {data[i, j]:.4g}" for word, data in readings(session, plane)]
     maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
-    words += ["fold" if heat.folds[i, j] else f"{heat.quantity} {heat.values[i, j]:+.3f}" for heat in maps]
-    return "   ".join(words)
+    words += ["fold" if heat.folds[i, j] else _reading(heat, float(heat.values[i, j])) for heat in maps]
+    return "   ".join([*words, *_regions_at(session, plane, i, j)])
+
+
+def _regions_at(session: Session, plane: Plane, i: int, j: int) -> list[str]:
+    """The region at a pixel, of the last of the pictures."""
+    if session.regions is None:
+        return []
+    layers = region_layers(session, plane, images(session, plane)).values()
+    return [name for layer in layers if (name := region_at(layer, session.regions, i, j))][-1:]
+
+
+def _reading(heat: Heatmap, value: float) -> str:
+    return f"{heat.quantity} {value:.3f}" if heat.low == 0 else f"{heat.quantity} {value:+.3f}"
 
 
 def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:
@@ -197,7 +224,8 @@ def _coloured(layer: Heatmap | Quiver, look: OverlaySettings) -> Heatmap | Quive
     """A heat map in the colours that were chosen."""
     if not isinstance(layer, Heatmap):
         return layer
-    return replace(layer, colormap=look.colormap, gamma=look.gamma)
+    colours = look.colormap if layer.colormap == "log J" else layer.colormap  # what cannot be below 0 keeps its own
+    return replace(layer, colormap=colours, gamma=look.gamma)
 
 
 def _dressed(images: tuple[SliceImage, ...], look: Look) -> tuple[SliceImage, ...]:

@@ -12,18 +12,25 @@ from psygnal import SignalGroupDescriptor
 
 from noder_viewer.layers import Layer, Look
 from noder_viewer.layouts import Layout, LightboxSettings
+from noder_viewer.region_state import Brush, RegionLook
 
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
     from noder.grid import Grid
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
+    from noder_viewer.fit_rows import FitRow
+    from noder_viewer.region_state import RegionFigures, ShownRegions
     from noder_viewer.shown_pair import ShownPair
 
 Show = Literal["prediction", "observed", "difference", "side by side", "before", "after", "checkerboard", "flicker"]
 Carry = Literal["neighbours", "first"]
 Pulled = Literal["moving", "fixed"]
-Activity = Literal["", "opening", "reading", "fitting", "stopping", "pairing", "registering", "stopping registration"]
+Activity = Literal[
+    "", "opening", "reading", "fitting", "paused", "stopping", "pairing", "registering", "stopping registration"
+]
+Pane = str
+"""What a pane of the methods side by side shows: a key of `PANES`, or "fit 3" for the fit with that key."""
 
 SHOWS: tuple[Show, ...] = ("observed", "prediction", "difference", "side by side")
 COMPARISONS: tuple[Show, ...] = ("before", "after", "checkerboard", "flicker")
@@ -48,6 +55,7 @@ class OverlaySettings:
 
     jacobian: bool = False
     brightness: bool = False
+    spread: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
     colormap: str = "log J"
@@ -64,25 +72,56 @@ class OverlaySettings:
         return replace(self, **changes)
 
 
-_COLOUR_MAPS = ("jacobian", "brightness")
+_COLOUR_MAPS = ("jacobian", "brightness", "spread")
+
+PANES: dict[Pane, str] = {
+    "observed": "Observed scan",
+    "nearest": "Nearest scan",
+    "blend": "Linear blend",
+    "unchanged": "First scan unchanged",
+}
+"""What a pane can show beside a fit; all but the first are predictions that need none."""
+MOST_PANES = 4
+SCORES: dict[str, str] = {"nrmse_mask": "NRMSE", "ssim_mask": "SSIM", "psnr_mask": "PSNR"}
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Methods side by side: whether they are shown, the plane (0 sagittal, 1 coronal, 2 axial), what each pane shows.
+
+    score: a key of `SCORES`. what: predictions themselves, or their difference to the observed scan.
+    """
+
+    on: bool = False
+    axis: int = 2
+    panes: tuple[Pane, ...] = ("observed", "blend")
+    score: str = "nrmse_mask"
+    what: Literal["prediction", "difference"] = "prediction"
 
 
 @dataclass
 class Session:
     """Everything that the window shows. Only the controller writes it; views read it.
 
-    time: in the unit of the series. cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
+    time, period: in the unit of the series; with a period, time is a loop from the first scan on.
+    cursor_mm: RAS mm. window: grey levels (lo, hi) in the scans' own values;
     value_range: the smallest and largest value of all scans. hold_out, exclude: positions in the series.
     saved_in: the folder that `result` was read from or saved to. activity: what runs in the background.
+    fits: all fits of the series, and those to come; shown_fit: the key of the one that `result` is of, or that is
+    followed while it runs; 0 for none. methods: fits and trivial predictions side by side.
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
     look: of the image that is shown; layers: images and label maps of other files; order: keys of all, front first.
     layout, lightbox: which views are on screen, and which times.
+    regions: labels that are carried through time; region_figures: what was measured of them, None until then.
+    brush: what draws them, while it is in the hand.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
-        equality_operators=dict.fromkeys(("series", "result", "preview", "progress", "pair", "kept"), operator.is_)
+        equality_operators=dict.fromkeys(
+            ("series", "result", "preview", "progress", "pair", "kept", "fits"), operator.is_
+        )
     )
 
     series: ImageSeries | None = None
@@ -91,11 +130,15 @@ class Session:
     pair: ShownPair | None = None
     progress: FitProgress | None = None
     kept: dict[str, Any] | None = None
+    fits: tuple[FitRow, ...] = ()
+    shown_fit: int = 0
+    methods: Methods = Methods()
     hold_out: frozenset[int] = frozenset()
     exclude: frozenset[int] = frozenset()
     mask: Path | None = None
     saved_in: Path | None = None
     time: float = 0.0
+    period: float | None = None
     cursor_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     show: Show = "prediction"
     carry: Carry = "neighbours"
@@ -112,6 +155,10 @@ class Session:
     bars: bool = True
     layout: Layout = field(default_factory=Layout)
     lightbox: LightboxSettings = field(default_factory=LightboxSettings)
+    regions: ShownRegions | None = None
+    region_figures: RegionFigures | None = None
+    region_look: RegionLook = field(default_factory=RegionLook)
+    brush: Brush | None = None
     activity: Activity = ""
     status: str = ""
 
@@ -121,6 +168,11 @@ class Session:
         if self.preview is not None:
             return self.preview
         return None if self.result is None else self.result.trajectory
+
+    @property
+    def has_ensemble(self) -> bool:
+        """Whether fits from several seeds are shown, so that there is a spread."""
+        return self.trajectory is not None and len(self.trajectory.others) > 0
 
     @property
     def carry_shown(self) -> Carry:
@@ -149,8 +201,13 @@ class Session:
 
     @property
     def is_fitting(self) -> bool:
-        """Whether a fit runs, be it on its way to stop."""
-        return self.activity in ("fitting", "stopping")
+        """Whether a fit runs, be it paused or on its way to stop."""
+        return self.activity in ("fitting", "paused", "stopping")
+
+    @property
+    def follows(self) -> bool:
+        """Whether the fit that runs is the one that is shown: its preview and its curves."""
+        return any(row.is_active and row.key == self.shown_fit for row in self.fits)
 
     @property
     def is_registering(self) -> bool:
@@ -171,7 +228,7 @@ class Session:
     @property
     def is_unsaved(self) -> bool:
         """Whether closing now would lose a fit."""
-        return self.result is not None and self.saved_in is None
+        return loses_a_fit(self.snapshot())
 
     def snapshot(self) -> dict[str, Any]:
         """What belongs to one opened series, to come back to it: give it to `restore`."""
@@ -181,6 +238,12 @@ class Session:
         """Take back a `snapshot`; `series` is set last, when the rest is already in place."""
         for name in _PER_SERIES:
             setattr(self, name, snapshot[name])
+
+
+def loses_a_fit(snapshot: dict[str, Any]) -> bool:
+    """Whether something that was found would go with a `Session.snapshot`."""
+    shown = snapshot["result"] is not None and snapshot["saved_in"] is None
+    return shown or any(row.is_unsaved for row in snapshot["fits"])
 
 
 def _role(index: int, hold_out: Collection[int], exclude: Collection[int]) -> str:
@@ -196,12 +259,17 @@ _PER_SERIES = (
     "preview",
     "result",
     "saved_in",
+    "fits",
+    "shown_fit",
     "hold_out",
     "exclude",
     "mask",
     "time",
+    "period",
     "cursor_mm",
     "window",
     "value_range",
+    "regions",
+    "region_figures",
     "series",
 )

@@ -40,10 +40,7 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
     return [
         Bar(image.unit, image.colormap, *image.levels, gamma=image.gamma),
-        *(
-            Bar(layer.quantity, layer.colormap, -layer.limit, layer.limit, layer.can_fold, layer.gamma)
-            for layer in maps
-        ),
+        *(Bar(layer.quantity, layer.colormap, layer.low, layer.limit, layer.can_fold, layer.gamma) for layer in maps),
         *(
             Bar(_short(layer.layer.name), layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
             for layer in scene.layers

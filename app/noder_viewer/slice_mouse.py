@@ -31,6 +31,8 @@ class SliceMouse(QWidget):
     left = Signal()
     levels_requested = Signal(float, float)
     large_requested = Signal(int)
+    stroke_requested = Signal(int, float, float, bool)  # where, and whether the stroke begins there
+    stroke_ended = Signal()
     camera_moved = Signal()
 
     def __init__(self, axis: int, parent: QWidget | None = None) -> None:
@@ -43,6 +45,8 @@ class SliceMouse(QWidget):
         self._wanted: int | None = None
         self._wheel = 0.0
         self._crosshair_before: tuple[float, float] | None = None
+        self._brush_mm: float | None = None
+        self._brush_at: QPointF | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     @property
@@ -66,11 +70,22 @@ class SliceMouse(QWidget):
         self._look()
         self.camera_moved.emit()
 
-    def follow(self, camera: Camera) -> None:
-        """Look at the same place as another view of the same slice."""
-        mine = self._camera
-        mine.x, mine.y, mine.px_per_mm, mine.fitted = camera.x, camera.y, camera.px_per_mm, camera.fitted
+    def look_like(self, other: SliceMouse) -> None:
+        """Look at what another view of the same plane looks at."""
+        camera = other.camera
+        self._camera.x, self._camera.y, self._camera.px_per_mm = camera.x, camera.y, camera.px_per_mm
+        self._camera.fitted = camera.fitted
         self._look()
+
+    def set_brush(self, radius_mm: float | None) -> None:
+        """With a brush in the hand left drags are strokes; None puts it down."""
+        self._brush_mm = radius_mm
+        self._look()
+
+    @property
+    def holds_brush(self) -> bool:
+        """Whether left drags are strokes."""
+        return self._brush_mm is not None
 
     def _rect(self, pane: int) -> QRectF:
         """Where a pane is, in pixels of this widget."""
@@ -87,13 +102,22 @@ class SliceMouse(QWidget):
             return
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         self._press = Press(event.button(), place, place, shift, self._scene.window)
+        self._press.paints = self._brush_mm is not None and event.button() == Qt.MouseButton.LeftButton and not shift
         self.setFocus(Qt.FocusReason.MouseFocusReason)
+        if self._press.paints:
+            self._request_stroke(place, begins=True)
 
     def moved(self, event: QMouseEvent) -> None:
         """The mouse moved over the canvas."""
         place, press = event.position(), self._press
+        if self._brush_mm is not None:
+            self._brush_at = place
+            self._look()
         if press is None:
             self._hover(place)
+            return
+        if press.paints:
+            self._request_stroke(place)
             return
         away = place - press.start
         press.dragging |= max(abs(away.x()), abs(away.y())) >= DRAG_FROM_PX
@@ -106,7 +130,9 @@ class SliceMouse(QWidget):
         if press is None or event.button() != press.button:
             return
         self._press = None
-        if press.button == Qt.MouseButton.LeftButton and not press.dragging:
+        if press.paints:
+            self.stroke_ended.emit()
+        elif press.button == Qt.MouseButton.LeftButton and not press.dragging:
             self._crosshair_before = None if self._scene is None else self._scene.crosshair
             self._request_cursor(press.start)
 
@@ -166,6 +192,9 @@ class SliceMouse(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
+        if self._brush_at is not None:
+            self._brush_at = None
+            self._look()
         self.left.emit()
 
     def _drag(self, press: Press, place: QPointF) -> None:
@@ -191,6 +220,11 @@ class SliceMouse(QWidget):
         pane = self._pane_at(place)
         if pane is not None:
             self.cursor_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _request_stroke(self, place: QPointF, *, begins: bool = False) -> None:
+        pane = self._pane_at(place)
+        if pane is not None:
+            self.stroke_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place), begins)
 
     def _hover(self, place: QPointF) -> None:
         pane = self._pane_at(place)

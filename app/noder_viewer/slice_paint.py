@@ -63,8 +63,8 @@ def header_height(header: Header, fonts: Fonts) -> float:
 
 
 def footer_height(scene: SliceScene | None, fonts: Fonts) -> float:
-    """Pixels of the lines below the picture: one an overlay."""
-    lines = 0 if scene is None or scene.brief else len(scene.overlays)
+    """Pixels of the lines below the picture: one an overlay, one for all regions."""
+    lines = 0 if scene is None or scene.brief else len(scene.overlays) + bool(scene.regions)
     return lines * (fonts.line + 1) + (3 if lines else 0)
 
 
@@ -103,11 +103,13 @@ def footer_lines(rect: QRectF, scene: SliceScene, fonts: Fonts) -> list[tuple[QR
     """The overlays, and where in the footer the title of each has its line."""
     if scene.brief:
         return []
-    height, width = fonts.line + 1, rect.width() - 2 * PAD
-    return [
-        (QRectF(rect.left() + PAD, rect.top() + 2 + k * height, width, height), layer)
-        for k, layer in enumerate(scene.overlays.values())
-    ]
+    return [(footer_line(rect, k, fonts), layer) for k, layer in enumerate(scene.overlays.values())]
+
+
+def footer_line(rect: QRectF, k: int, fonts: Fonts) -> QRectF:
+    """Line k, from 0, of the footer at `rect`."""
+    height = fonts.line + 1
+    return QRectF(rect.left() + PAD, rect.top() + 2 + k * height, rect.width() - 2 * PAD, height)
 
 
 def paint_heat_line(painter: QPainter, line: QRectF, heat: Heatmap, time: str, fonts: Fonts) -> None:

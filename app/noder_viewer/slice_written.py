@@ -13,8 +13,11 @@ from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.palettes import DARK
+from noder_viewer.region_layers import RegionLayer
+from noder_viewer.region_paint import paint_legend, paint_regions
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, paint_bars
+from noder_viewer.slice_beyond import paint_beyond
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.slice_marks import paint_marks
 
@@ -55,6 +58,14 @@ class Sheet:
         rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
         return slice_paint.footer_lines(rect, self.scene, self.fonts)
 
+    @cached_property
+    def legend(self) -> list[tuple[QRectF, RegionLayer]]:
+        """The regions on the last picture that shows any, and their line below the pictures."""
+        layers = [] if self.scene.brief else list(self.scene.regions.values())[-1:]
+        bottom = self.body.bottom()
+        rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
+        return [(slice_paint.footer_line(rect, len(self.scene.overlays), self.fonts), layer) for layer in layers]
+
     def still(self) -> tuple[object, ...]:
         """All that the kept pictures depend on."""
         scene = self.scene
@@ -93,15 +104,22 @@ class Written:
         for line, layer in sheet.footer:
             if isinstance(layer, Heatmap):
                 slice_paint.paint_heat_line(painter, line, layer, sheet.scene.time, sheet.fonts)
+        for line, regions in sheet.legend:
+            paint_legend(painter, line, regions, sheet.fonts)
 
     def _paint_pane(self, painter: QPainter, sheet: Sheet, pane: int) -> None:
         rect = sheet.panes[pane]
         painter.save()
         painter.setClipRect(rect)
+        regions = sheet.scene.regions_on(sheet.scene.images[pane])
+        if regions is not None:
+            paint_regions(painter, rect, sheet.camera, regions, sheet.scene.plane)
         marks = sheet.scene.marks_on(sheet.scene.images[pane])
         if marks is not None:
             paint_marks(painter, rect, sheet.camera, marks)
         slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
+        if sheet.scene.extrapolated and pane == len(sheet.panes) - 1:
+            paint_beyond(painter, rect, sheet.scene.beyond, sheet.fonts)
         for place, letter in self._letters[pane]:
             painter.drawPixmap(place, letter)
         painter.restore()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt
@@ -10,13 +13,14 @@ from PySide6.QtWidgets import QGraphicsScene, QGraphicsView, QVBoxLayout, QWidge
 
 from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
-from noder_viewer.colormaps import ARROW, lut, paint, places
+from noder_viewer.colormaps import ARROW, paint, places
 from noder_viewer.layer_items import LayerItems
 from noder_viewer.layers import IMAGE
 from noder_viewer.overlays import Heatmap, Quiver
 from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
+from noder_viewer.region_paint import paint_brush
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import Bar, bars_of, strip_width
 from noder_viewer.slice_fonts import Fonts
@@ -89,7 +93,7 @@ class _Pane:
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
-            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, lut(heat.colormap, heat.gamma))
+            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, heat.colormap, heat.low, heat.gamma)
             self.heat.show_image(coloured(np.ascontiguousarray(rgba.transpose(1, 0, 2))), frame)
         self._heat = shown
         self.heat.setVisible(heat is not None)
@@ -146,7 +150,9 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         self._view.released(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
+        if self._view.holds_brush:
+            self._view.pressed(event)  # two quick dabs
+        elif event.button() == Qt.MouseButton.LeftButton:
             self._view.double_clicked(event.modifiers())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -161,6 +167,7 @@ class SliceView(SliceMouse):
         super().__init__(axis, parent)
         self._fonts = Fonts(self.font())
         self._message, self._bars = "", True
+        self._partners: list[SliceView] = []
         self._panes = (_Pane(), _Pane())
         self._canvas = _Canvas(self)
         self._canvas.addItem(self._panes[0].box, 0, 0)
@@ -224,6 +231,7 @@ class SliceView(SliceMouse):
             painter.drawText(QRectF(whole), flags, self._message)
         else:
             self._written.paint_over(painter)
+            self._paint_brush(painter)
         if self.hasFocus():
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QColor(DARK.accent))
@@ -246,6 +254,12 @@ class SliceView(SliceMouse):
         self._set_margins()
         self._look()
 
+    def _paint_brush(self, painter: QPainter) -> None:
+        place, radius = self._brush_at, self._brush_mm
+        if place is not None and radius is not None and (pane := self._pane_at(place)) is not None:
+            painter.setClipRect(self._rect(pane))
+            paint_brush(painter, place, radius * self._camera.px_per_mm)
+
     def _sheet(self, scene: SliceScene) -> Sheet:
         size, panes = QSizeF(self._canvas.viewport().size()), tuple(self._rect(k) for k in range(self._n_panes))
         return Sheet(scene, size, panes, self._header, self._bars_shown(), self._camera, self._fonts)
@@ -267,12 +281,21 @@ class SliceView(SliceMouse):
             pane.look(self._camera)
         self._canvas.viewport().update()
 
-    def _fit(self) -> None:
-        rect, frame, camera = self._rect(0), self._frame, self._camera
+    def set_partners(self, partners: Sequence[SliceView]) -> None:
+        """Show the whole slice no larger than these views of the same plane can, so that all have one scale."""
+        self._partners = [view for view in partners if view is not self]
+        self._look()
+
+    def fit_scale(self) -> float:
+        """Pixels a mm at which the whole slice fits."""
+        rect, frame = self._rect(0), self._frame
         margin = 0 if self._scene is not None and self._scene.brief else LETTER_MARGIN
         room = max(rect.width() - 2 * margin, 20), max(rect.height() - 2 * margin, 20)
-        camera.x, camera.y = frame.center().toTuple()
-        camera.px_per_mm = min(room[0] / frame.width(), room[1] / frame.height())
+        return min(room[0] / frame.width(), room[1] / frame.height()) if frame.isValid() else inf
+
+    def _fit(self) -> None:
+        self._camera.x, self._camera.y = self._frame.center().toTuple()
+        self._camera.px_per_mm = min(view.fit_scale() for view in (self, *self._partners))
 
     def _set_panes(self, n: int) -> None:
         if n == self._n_panes:

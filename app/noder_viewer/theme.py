@@ -109,6 +109,7 @@ QLabel[warning="true"] {{ color: {now.warning}; }}
 QPushButton[link="true"] {{ border: 0; background: transparent; color: {now.accent}; }}
 QPushButton[link="true"]:hover, QPushButton[link="true"]:focus {{ text-decoration: underline; }}
 #welcome {{ background: {now.background}; border: 2px dashed {now.line}; border-radius: 10px; }}
+#card {{ border: 1px solid {now.line}; border-radius: 4px; }}
 #banner {{ background: {now.field}; border: 0; border-left: 4px solid {now.accent}; }}
 #banner[level="warning"] {{ border-left-color: {now.warning}; }}
 #banner[level="error"] {{ border-left-color: {now.error}; }}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
-    QBrush,
     QColor,
     QFontMetricsF,
     QHelpEvent,
@@ -23,14 +22,15 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from noder_viewer import theme
 from noder_viewer.frames import Thumbnail
-from noder_viewer.palettes import DARK
 from noder_viewer.slice_paint import small
 from noder_viewer.ticks import ticks, words
+from noder_viewer.time_jobs import Band
+from noder_viewer.time_marks import TimeScale, paint_band, paint_hatch, paint_period, zones_beyond
 
 RADIUS = 5.0
 SNAP_PX = 6.0
 LABEL_EVERY_PX = 80
-STRIP_PX = 58
+STRIP_PX = 50
 STRIP_GAP = 6
 EXTRAPOLATED = "extrapolated"
 
@@ -42,25 +42,6 @@ class ScanMark:
     time: float
     name: str
     role: str
-
-
-@dataclass(frozen=True)
-class TimeScale:
-    """Times from `low` to `high` on pixels from `left` to `right`."""
-
-    low: float
-    high: float
-    left: float
-    right: float
-
-    def to_px(self, t: float) -> float:
-        """Pixel of a time."""
-        return self.left + (t - self.low) / ((self.high - self.low) or 1.0) * (self.right - self.left)
-
-    def to_time(self, x: float) -> float:
-        """Time at a pixel, kept inside the scale."""
-        t = self.low + (x - self.left) / ((self.right - self.left) or 1.0) * (self.high - self.low)
-        return float(np.clip(t, self.low, self.high))
 
 
 class TimeAxis(QWidget):
@@ -78,13 +59,16 @@ class TimeAxis(QWidget):
         self._thumbnails: Sequence[Thumbnail] = ()
         self._images: list[QImage] = []
         self._levels = (0.0, 1.0)
+        self._band: Band | None = None
+        self._period_end: float | None = None
+        self.legend = ""
         self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:
-        return QSize(600, round(self._strip_top() + STRIP_PX + 4))
+        return QSize(600, round(self._strip_top() + STRIP_PX))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(240, round(self._strip_top() + STRIP_PX * 0.7))
+        return QSize(240, round(self._strip_top() + STRIP_PX / 2))
 
     def set_scans(self, marks: Sequence[ScanMark], unit: str) -> None:
         """The scans and the unit of time."""
@@ -99,6 +83,21 @@ class TimeAxis(QWidget):
     def set_fit_span(self, first: float, last: float) -> None:
         """Beyond these times the axis is hatched."""
         self.fit_span = (first, last)
+        self.update()
+
+    def set_legend(self, text: str) -> None:
+        """What the signs on the axis are; it stands above the right end."""
+        self.legend = text
+        self.update()
+
+    def set_band(self, band: Band | None) -> None:
+        """How far fits from several seeds differ along the axis; None for a fit from one."""
+        self._band = band
+        self.update()
+
+    def set_period_end(self, end: float | None) -> None:
+        """Where a period ends; None where time is no loop."""
+        self._period_end = end
         self.update()
 
     def set_time(self, t: float) -> None:
@@ -120,7 +119,7 @@ class TimeAxis(QWidget):
 
     def scale(self) -> TimeScale:
         """Times to pixels as they are now."""
-        return TimeScale(*self.range, left=10.0, right=self.width() - 10.0)
+        return TimeScale.across(self.width(), self.range)
 
     def mark_at(self, place: QPointF) -> ScanMark | None:
         """The scan whose tick is under the mouse."""
@@ -148,7 +147,8 @@ class TimeAxis(QWidget):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             mark = self.mark_at(QPointF(event.pos()))
-            QToolTip.showText(event.globalPos(), "" if mark is None else self.describe(mark), self)
+            words_here = self.describe_band(QPointF(event.pos())) if mark is None else self.describe(mark)
+            QToolTip.showText(event.globalPos(), words_here, self)
             return True
         return super().event(event)
 
@@ -156,6 +156,18 @@ class TimeAxis(QWidget):
         """What a scan's tick says when the mouse rests on it."""
         unit = "" if self._unit == "index" else f" {self._unit}"
         return f"{mark.name}\nt = {mark.time:.6g}{unit}\n{mark.role}"
+
+    def describe_band(self, place: QPointF) -> str:
+        """How far the seeds differ at the time under the mouse, where it is near the axis."""
+        if self._band is None or abs(place.y() - self._axis_y()) > 2 * SNAP_PX:
+            return ""
+        t = self.scale().to_time(place.x())
+        return (
+            f"{self._band.seeds} seeds differ by {self._band.at(t):.2g} mm at t = {words(t)} {self._measure()}".strip()
+        )
+
+    def _measure(self) -> str:
+        return "" if self._unit == "index" else self._unit
 
     # --- painting
 
@@ -165,10 +177,15 @@ class TimeAxis(QWidget):
         painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
         if self._marks:
             painter.setFont(small(self.font()))
-            self._paint_beyond(painter)
+            paint_hatch(painter, self._beyond())
             self._paint_strip(painter)
             self._paint_words(painter)
+            self._paint_legend(painter)
+            if self._period_end is not None:
+                paint_period(painter, self.scale(), self._period_end, self.height())
             self._paint_axis(painter)
+            if self._band is not None:
+                paint_band(painter, self.scale(), self._axis_y(), self._band)
             for mark in self._marks:
                 _paint_mark(painter, QPointF(self.scale().to_px(mark.time), self._axis_y()), mark.role)
             self._paint_cursor(painter)
@@ -185,14 +202,7 @@ class TimeAxis(QWidget):
 
     def _beyond(self) -> list[QRectF]:
         """The zones before the first and after the last scan that the fit has seen."""
-        scale, (first, last) = self.scale(), self.fit_span
-        left, right = scale.to_px(first), scale.to_px(last)
-        return [QRectF(0, 0, left, self.height()), QRectF(right, 0, self.width() - right, self.height())]
-
-    def _paint_beyond(self, painter: QPainter) -> None:
-        for zone in self._beyond():
-            painter.fillRect(zone, QColor(0, 0, 0, 90 if theme.palette() is DARK else 12))
-            painter.fillRect(zone, QBrush(QColor(theme.HATCH), Qt.BrushStyle.BDiagPattern))
+        return zones_beyond(self.scale(), self.fit_span, (self.width(), self.height()))
 
     def _paint_words(self, painter: QPainter) -> None:
         """ "extrapolated" at the outer ends, away from the cursor's tag; upright where a zone is narrow."""
@@ -211,12 +221,22 @@ class TimeAxis(QWidget):
             painter.drawText(QRectF(0, 0, width, line), Qt.AlignmentFlag.AlignCenter, EXTRAPOLATED)
             painter.restore()
 
+    def _paint_legend(self, painter: QPainter) -> None:
+        """In the line of the cursor's tag, which lies over it where they meet."""
+        metrics = QFontMetricsF(painter.font())
+        text = metrics.elidedText(self.legend, Qt.TextElideMode.ElideRight, self.width() - 8)
+        width = metrics.horizontalAdvance(text) + 8
+        box = QRectF(self.width() - width, 0, width, self._line())
+        painter.fillRect(box, QColor(theme.BACKGROUND))
+        painter.setPen(QColor(theme.MUTED))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
     def _paint_axis(self, painter: QPainter) -> None:
         scale, y, line = self.scale(), self._axis_y(), self._line()
         painter.setPen(QPen(QColor(theme.MUTED), 1))
         painter.drawLine(QLineF(scale.left, y, scale.right, y))
         most = max(2, int(self.width() // LABEL_EVERY_PX))
-        unit = "" if self._unit == "index" else self._unit
+        unit = self._measure()
         labelled = ticks(scale.low, scale.high, most)
         for t in labelled:
             x = scale.to_px(t)

@@ -12,11 +12,18 @@ from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QPolygonF
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.beyond import beyond_words
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import Thumbnail
 from noder_viewer.pictures import Picture
+from noder_viewer.playing import Cycle, Mode
+from noder_viewer.residual_strip import ResidualStrip
+from noder_viewer.residuals import Residual
+from noder_viewer.restyle import set_property
 from noder_viewer.ticks import nice_step
 from noder_viewer.time_axis import ScanMark, TimeAxis
+from noder_viewer.time_bar import TimeBar
+from noder_viewer.time_jobs import Band
 
 BEYOND = 0.12
 """Part of the span that is shown before the first and after the last scan."""
@@ -37,6 +44,7 @@ class Timeline(QWidget):
     time_requested = Signal(float)
     playing_requested = Signal(bool)
     speed_requested = Signal(float)
+    period_requested = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,14 +55,20 @@ class Timeline(QWidget):
         self._clock = QTimer(self, interval=FRAME_MS)
         self._clock.setTimerType(Qt.TimerType.PreciseTimer)
         self._clock.timeout.connect(self._tick)
-        self._axis = TimeAxis(self)
+        self._period: float | None = None
+        self._mode: Mode = "loop"
+        self._unit = ""
+        self._band: Band | None = None
+        self._axis, self._strip, self._bar = TimeAxis(self), ResidualStrip(self), TimeBar(self)
         self._axis.time_requested.connect(self.time_requested)
+        self._strip.time_requested.connect(self.time_requested)
+        self._bar.period_requested.connect(self.period_requested)
+        self._bar.mode_requested.connect(self.set_mode)
+        self._bar.metric_requested.connect(self._strip.set_metric)
         self._play = self._play_button()
         self._box = QDoubleSpinBox(self, decimals=3)
         self._speed = QDoubleSpinBox(self, decimals=1, minimum=0.5, maximum=120, value=4, singleStep=0.5)
-        self._outside = QLabel("", self)
-        self._legend = ElidedLabel("", self)
-        self._legend.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._outside = ElidedLabel("", self)
         self._lay_out()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Timeline")
@@ -65,7 +79,7 @@ class Timeline(QWidget):
     def set_scans(self, times: Sequence[float], names: Sequence[str], roles: Sequence[str], unit: str) -> None:
         """The scans; `roles` are "reference", "seen", "held out" or "excluded"."""
         marks = [ScanMark(*row) for row in zip(map(float, times), names, roles, strict=True)]
-        self._marks, self._times = marks, sorted(mark.time for mark in marks)
+        self._marks, self._times, self._unit = marks, sorted(mark.time for mark in marks), unit
         self.setEnabled(bool(marks))
         self._axis.set_scans(marks, unit)
         self._say_roles()
@@ -73,14 +87,15 @@ class Timeline(QWidget):
             self.set_playing(False)
             return
         self._box.setSuffix(f" {unit}" if unit and unit != "index" else "")
+        self._bar.set_unit(unit)
         seen = [mark.time for mark in marks if mark.role in ("reference", "seen")] or self._times
         self.set_fit_span(min(seen), max(seen))
-        margin = BEYOND * self._span or 1.0
-        self.set_range(self._times[0] - margin, self._times[-1] + margin)
+        self._set_whole_range()
 
     def set_range(self, low: float, high: float) -> None:
         """The times that can be seen and chosen."""
         self._axis.set_range(low, high)
+        self._place_strip()
         with QSignalBlocker(self._box):
             self._box.setRange(low, high)
             self._box.setDecimals(max(0, 2 - math.floor(math.log10(self._step))))
@@ -90,12 +105,14 @@ class Timeline(QWidget):
     def set_fit_span(self, first: float, last: float) -> None:
         """The times between which the fit has seen scans; beyond them it is extrapolated."""
         self._axis.set_fit_span(first, last)
+        self._place_strip()
         self._say_outside()
 
     def set_time(self, t: float) -> None:
         """Put the cursor."""
         self._time = float(t)
         self._axis.set_time(self._time)
+        self._strip.set_time(self._time)
         with QSignalBlocker(self._box):
             self._box.setValue(self._time)
         self._say_outside()
@@ -108,24 +125,74 @@ class Timeline(QWidget):
         """Grey levels of the frames of the strip."""
         self._axis.set_levels(low, high)
 
+    def set_period(self, period: float | None) -> None:
+        """Time as a loop of this length from the first scan on; None: it is none."""
+        self._period = period
+        self._bar.set_period(period)
+        if self._times:
+            self._axis.set_period_end(None if period is None else self._times[0] + period)
+            self._set_whole_range()
+        self._started = (time.monotonic(), self._time)
+
+    def set_suggested_period(self, length: float, source: str) -> None:
+        """What the period is, as far as a file tells it."""
+        self._bar.set_suggestion(length, source)
+
+    def set_period_words(self, text: str, *, warning: bool = False) -> None:
+        """How nearly a fit closes the loop."""
+        self._bar.set_words(text, warning=warning)
+
+    def set_mode(self, mode: Mode) -> None:
+        """How it plays where time is no loop."""
+        self._mode = mode
+        self._started = (time.monotonic(), self._time)
+
+    def set_residuals(self, residuals: Sequence[Residual], note: str = "") -> None:
+        """The bars under the axis; `note` says what they are where they are not those of a finished fit."""
+        self._strip.set_residuals(residuals, note)
+
+    def set_band(self, band: Band | None) -> None:
+        """How far fits from several seeds differ along the axis; None for a fit from one."""
+        self._band = band
+        self._axis.set_band(band)
+        self._say_roles()
+        self._say_outside()
+
     def set_playing(self, playing: bool) -> None:
         """Start or stop the clock."""
         playing = playing and len(self._times) > 1
         if playing and not self.is_playing:
-            start = self._time if self._times[0] <= self._time < self._times[-1] else self._times[0]
-            self._started = (time.monotonic(), start)
+            cycle = self._cycle
+            self._started = (time.monotonic(), self._time if cycle.holds(self._time) else cycle.first)
             self._clock.start()
         elif not playing:
             self._clock.stop()
         self._show_playing(playing)
 
     def set_speed(self, seconds: float) -> None:
-        """Seconds that one cycle from the first to the last scan takes."""
+        """Seconds that one cycle takes: to the last scan, there and back, or a period."""
         with QSignalBlocker(self._speed):
             self._speed.setValue(seconds)
         self._started = (time.monotonic(), self._time)
 
     # --- for menus and keys
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The times at both ends of the axis."""
+        return self._axis.range
+
+    def toggle_periodic(self) -> None:
+        """Ask for time to be a loop, or none."""
+        self._bar.toggle_periodic()
+
+    def toggle_mode(self) -> None:
+        """Play the other way."""
+        self._bar.toggle_mode()
+
+    def next_metric(self) -> None:
+        """Let the bars measure the next thing."""
+        self._bar.next_metric()
 
     @property
     def is_playing(self) -> bool:
@@ -142,13 +209,15 @@ class Timeline(QWidget):
             return
         place = self._time / self._step
         wanted = math.floor(place + 1e-6) + 1 if direction > 0 else math.ceil(place - 1e-6) - 1
-        self._request(wanted * self._step)
+        self._request(self._cycle.wrapped(wanted * self._step, self._time))
 
     def step_scan(self, direction: int) -> None:
         """Ask for the time of the next scan in a direction (+1 or -1)."""
         further = [t for t in self._times if (t - self._time) * direction > 1e-9 * max(self._span, 1.0)]
         if further:
             self._request(min(further) if direction > 0 else max(further))
+        elif self._period is not None:
+            (self.go_first if direction > 0 else self.go_last)()
 
     def go_first(self) -> None:
         """Ask for the time of the first scan."""
@@ -197,6 +266,24 @@ class Timeline(QWidget):
     def _step(self) -> float:
         return nice_step(self._span / STEPS) if self._span > 0 else 1.0
 
+    @property
+    def _cycle(self) -> Cycle:
+        first = self._times[0] if self._times else 0.0
+        length = self._span if self._period is None else self._period
+        return Cycle(first, length or 1.0, self._period is not None, self._mode)
+
+    def _set_whole_range(self) -> None:
+        """All scans with a margin; where time is a loop, one period, which has nothing beyond."""
+        first, last = self._times[0], self._times[-1]
+        if self._period is None:
+            margin = BEYOND * self._span or 1.0
+            self.set_range(first - margin, last + margin)
+        else:
+            self.set_range(first, max(first + self._period, last))
+
+    def _place_strip(self) -> None:
+        self._strip.set_axis(self._axis.range, self._axis.fit_span, self._unit)
+
     def _request(self, t: float) -> None:
         low, high = self._axis.range
         self.time_requested.emit(float(np.clip(t, low, high)))
@@ -204,8 +291,7 @@ class Timeline(QWidget):
     def _tick(self) -> None:
         """The time that the wall clock says: a slow listener makes fewer frames, not a slower beat."""
         began, start = self._started
-        along = (time.monotonic() - began) / self._speed.value() * self._span + start - self._times[0]
-        self.time_requested.emit(self._times[0] + along % self._span)
+        self.time_requested.emit(self._cycle.at((time.monotonic() - began) / self._speed.value(), start))
 
     def _speed_changed(self, seconds: float) -> None:
         self._started = (time.monotonic(), self._time)
@@ -217,11 +303,19 @@ class Timeline(QWidget):
 
     def _say_roles(self) -> None:
         shown = [text for roles, text in LEGEND if any(mark.role in roles for mark in self._marks)]
-        self._legend.setText("    ".join(shown))
+        if self._band is not None:
+            shown.append(f"▰ SD of {self._band.seeds} seeds, {max(self._band.sd_mm):.2g} mm at most")
+        self._axis.set_legend("    ".join(shown))
 
     def _say_outside(self) -> None:
         first, last = self._axis.fit_span
-        self._outside.setText("" if not self._times or first <= self._time <= last else "extrapolated")
+        far = beyond_words(self._time, first, last, self._unit) if self._times else ""
+        told = [f"{far}: extrapolated"] if far else []
+        if self._band is not None:
+            told.append(f"seeds differ by {self._band.at(self._time):.2g} mm")
+        self._outside.setText("; ".join(told))
+        set_property(self._outside, "warning", bool(far))
+        set_property(self._outside, "muted", not far)
 
     def _play_button(self) -> QToolButton:
         button = QToolButton(self, autoRaise=True)
@@ -237,20 +331,20 @@ class Timeline(QWidget):
         self._box.setAccessibleName("Time")
         self._box.valueChanged.connect(self._request)
         self._speed.setSuffix(" s a cycle")
-        self._speed.setToolTip("Seconds from the first to the last scan while playing")
+        self._speed.setToolTip("Seconds for one cycle while playing: to the last scan, there and back, or a period")
         self._speed.setAccessibleName("Seconds a cycle")
         self._speed.valueChanged.connect(self._speed_changed)
-        self._outside.setProperty("warning", True)
-        self._legend.setProperty("muted", True)
         row = QHBoxLayout()
-        for widget in (self._play, QLabel("t =", self), self._box, self._speed, self._outside):
+        for widget in (self._play, QLabel("t =", self), self._box, self._speed):
             row.addWidget(widget)
-        row.addWidget(self._legend, 1)
+        row.addWidget(self._outside, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(2)
         layout.addLayout(row)
+        layout.addWidget(self._bar)
         layout.addWidget(self._axis, 1)
+        layout.addWidget(self._strip)
 
 
 def _thumbnail(item: Thumbnail | tuple[float, Picture]) -> Thumbnail:

@@ -38,6 +38,7 @@ from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import VolumeScene
 from noder_viewer.palettes import DARK
 from noder_viewer.plane import Floats, to_axes
+from noder_viewer.restyle import set_property
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -156,7 +157,10 @@ class VolumeView(QWidget):
 
     def set_scene(self, scene: VolumeScene | None) -> None:
         """Show a volume with its arrows; None empties the canvas."""
-        self._title.setText("3D" if scene is None else f"3D {scene.title}")
+        beyond = "" if scene is None else scene.beyond
+        set_property(self._title, "warning", bool(beyond))
+        # what must not be missed comes first: the line is cut at its end
+        self._title.setText("3D" if scene is None else f"3D {beyond and f'extrapolated, {beyond}: '}{scene.title}")
         if scene is None:
             self._volume = self._arrows = self._framed = None
             self._remove_own_layers()

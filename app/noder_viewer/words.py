@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from noder_viewer.fit_words import LEAVE_ONE_OUT, folds_words
 from noder_viewer.session import Session
 
 if TYPE_CHECKING:
-    from noder.fit import FitResult
     from noder.image import Image
     from noder.series import ImageSeries
     from noder_viewer.shown_pair import ShownPair
@@ -70,7 +70,7 @@ def outcome(session: Session) -> str:
         return ""
     last = result.history[-1]
     how = "Stopped" if result.stopped else "Fitted"
-    return f"{how} after {last.step} steps, {last.seconds:.0f} s, {_folds_at_full_size(result)}"
+    return f"{how} after {last.step} steps, {last.seconds:.0f} s, {folds_words(result)}"
 
 
 def pending(session: Session) -> str:
@@ -137,20 +137,16 @@ def _few(labels: list[str]) -> list[str]:
     return labels if len(labels) <= 4 else [*labels[:3], f"{len(labels) - 3} more"]
 
 
-def _folds_at_full_size(result: FitResult) -> str:
-    """The folds that are counted during a fit are those of its coarser grid: they would say too little."""
-    if result.report is None:
-        return "folds not counted at full size"
-    n = max((int(row.get("folds", 0)) for row in result.report.rows), default=result.report.folds)
-    return "no folds" if n == 0 else f"{n} folded voxels"
-
-
 def progress_words(session: Session) -> str:
     """What stands under the buttons while a fit runs."""
     p = session.progress
     if p is None:
         return ""
     words = [f"{p.stage}: step {p.step} of {p.total}"]
+    if p.stage == LEAVE_ONE_OUT:
+        words = [f"{p.stage}: {p.step // 100} of {p.total // 100} refits done"]
+    if session.activity == "paused":
+        words[0] = f"Paused at {words[0]}"
     if p.seconds_left is not None:
         words.append(f"{p.seconds_left:.0f} s left")
     if p.folds is not None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from torch import Tensor
 
 from noder.grid import sample_at_index
+from noder.preprocess import UNMATCHED, Gain
 from noder.spline import Spline
 
 LARGEST_RATIO = 4.0
@@ -19,22 +22,44 @@ LARGEST_RATIO = 4.0
 class SeenScan:
     """A scan that the fit has seen: its position in the series, its time, and its voxels (1,I,J,K) in closest RAS.
 
+    `gain` matches it to the reference as it is read, so that all fits of a series share the voxels of its images.
     `residual` says how badly the other scans predict it (`Trajectory.residual`); equal ones count alike.
     """
 
     index: int
     time: float
     name: str
-    volume: Tensor
+    voxels: Tensor
     residual: float = 1.0
+    gain: Gain = UNMATCHED
+
+    @property
+    def volume(self) -> Tensor:
+        """The matched voxels (1,I,J,K): a copy, unless they needed no matching."""
+        return self.gain(self.voxels)
 
     @cached_property
     def _spline(self) -> Spline:
-        return Spline(self.volume)
+        return _spline_of(self.voxels)
 
     def at(self, index: Tensor, *, smooth: bool = False) -> Tensor:
-        """The scan (1,...) at voxel indices (...,3): linear between voxels, or `smooth`, by the cubic B-spline."""
-        return self._spline.at(index) if smooth else sample_at_index(self.volume.to(index.dtype), index)
+        """The matched scan (1,...) at voxel indices (...,3): linear between voxels, or `smooth`, by the B-spline."""
+        read = self._spline.at(index) if smooth else sample_at_index(self.voxels.to(index.dtype), index)
+        return self.gain(read)
+
+
+_splines: WeakValueDictionary[tuple[int, ...], Spline] = WeakValueDictionary()
+_splines_lock = Lock()
+
+
+def _spline_of(voxels: Tensor) -> Spline:
+    """One for all scans that share these voxels; it holds them, so that their address is theirs while it lives."""
+    key = (voxels.data_ptr(), *voxels.shape, *voxels.stride())
+    with _splines_lock:
+        found = _splines.get(key)
+        if found is None:
+            found = _splines[key] = Spline(voxels)
+        return found
 
 
 def carriers_at(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_pretrain, cli_pretrain_nephi, cli_register
+from noder import __version__, cli_measure, cli_pretrain, cli_pretrain_nephi, cli_register
 from noder.cli_options import (
     AsJson,
     Device,
@@ -36,6 +36,7 @@ from noder.cli_progress import CANCELLED, driven, show_step
 from noder.errors import REMEDIES, InputError, NoderError, UsageError
 
 if TYPE_CHECKING:
+    from noder.card import Card
     from noder.estimate import Estimate
     from noder.fit import FitResult
     from noder.fit_config import FitConfig
@@ -57,6 +58,7 @@ cli_pretrain.app.command()(cli_pretrain_nephi.nephi)
 app.add_typer(cli_pretrain.app)
 app.command()(cli_register.register)
 app.command()(cli_register.warp)
+app.command()(cli_measure.measure)
 
 Value = TypeVar("Value")
 
@@ -103,7 +105,9 @@ def info(
     time_unit: TimeUnit = None,
     resample: Resample = False,
     nan_to_zero: NanToZero = False,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Also say what a fit takes, by preset.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Also say what a fit will do, what speaks against it, and what it takes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what the program sees: grid, orientation, times and where each came from, range."""
@@ -114,12 +118,27 @@ def info(
     )
     description = describe(series)
     fits = _estimates(series) if estimate else {}
+    made = _card(series) if fits else None
     if as_json:
-        typer.echo(_json(description | ({"estimates": {k: asdict(v) for k, v in fits.items()}} if fits else {})))
+        more = {"estimates": {k: asdict(v) for k, v in fits.items()}} if fits else {}
+        typer.echo(_json(description | more | ({} if made is None else {"card": asdict(made)})))
         return
     typer.echo(format_description(description))
+    if made is not None:
+        from noder.card import format_card
+
+        typer.echo(f"\nbefore a fit:\n{format_card(made)}\n")
     for name, takes in fits.items():
         typer.echo(f"a fit with --preset {name}: {takes.words()}, on {takes.device}")
+
+
+def _card(series: ImageSeries) -> Card:
+    """What a fit with the default settings will do, and what speaks against it."""
+    from noder.align import offered
+    from noder.card import card, look
+    from noder.fit_config import FitConfig
+
+    return card(offered(series), FitConfig(), look(series))
 
 
 def _estimates(series: ImageSeries) -> dict[str, Estimate]:

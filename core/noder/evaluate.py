@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noder.errors import InputError
 from noder.grid import Grid
-from noder.image import volumes_in
+from noder.labels import LabelMap, carried, label_volumes
 from noder.linearity import linearity_index
-from noder.metrics import dice, similarity_scores
+from noder.metrics import SCORES, dice, similarity_scores
 from noder.preprocess import Gain, Mask, match, read_on_grid
 from noder.series import ImageSeries
 from noder.trajectory import Carry, Trajectory
@@ -61,13 +60,19 @@ class Report:
 
 
 def rows_of(
-    trajectory: Trajectory, series: ImageSeries, exclude: Collection[int], gains: Mapping[int, Gain], mask: Mask
+    trajectory: Trajectory,
+    series: ImageSeries,
+    exclude: Collection[int],
+    gains: Mapping[int, Gain],
+    mask: Mask,
+    only: str | None = None,
 ) -> Iterator[Row]:
     """Score every scan but the excluded ones against its predictions, in the mask and over the whole volume.
 
     A held-out scan is matched to the carried reference here, after the fit; a seen one is predicted without itself.
+    `only` one of `PREDICTORS`: no other is scored, and no folds are counted.
     """
-    scorer = _Scorer(trajectory, series, gains, mask)
+    scorer = _Scorer(trajectory, series, gains, mask, only)
     for k in range(len(series.scans)):
         yield scorer.excluded(k) if k in exclude else scorer.row(k)
 
@@ -158,8 +163,15 @@ def _scans(indices: Sequence[int]) -> str:
 class _Scorer:
     """Rows of one fit; the truth of a row is its scan matched to the reference."""
 
-    def __init__(self, trajectory: Trajectory, series: ImageSeries, gains: Mapping[int, Gain], mask: Mask) -> None:
-        self.trajectory, self.series, self.gains, self.mask = trajectory, series, gains, mask
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        series: ImageSeries,
+        gains: Mapping[int, Gain],
+        mask: Mask,
+        only: str | None = None,
+    ) -> None:
+        self.trajectory, self.series, self.gains, self.mask, self.only = trajectory, series, gains, mask, only
         self.matching = any(gain != Gain() for gain in gains.values())
         self.position = {scan.index: k for k, scan in enumerate(trajectory.scans)}
 
@@ -188,8 +200,9 @@ class _Scorer:
             "gain": gain.gain, "offset": gain.offset,
         }  # fmt: skip
         for name, predicted in self._predictions(t, without).items():
-            row[name] = similarity_scores(truth, predicted()[0].numpy(), whole_range, self.mask)
-        return {**row, **self._folds(t)}
+            if self.only in (None, name):
+                row[name] = similarity_scores(truth, predicted()[0].numpy(), whole_range, self.mask)
+        return row if self.only else {**row, **self._folds(t)}
 
     def _gain(self, index: int) -> Gain:
         if index in self.gains or not self.matching:
@@ -243,7 +256,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     for name in PREDICTORS:
         scores = [row[name] for row in chosen if name in row]
         if scores:
-            keys = [key for key in scores[0] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+            keys = [key for key in scores[0] if key.removesuffix("_mask") in SCORES]
             summary[name] = {key: float(np.mean([score[key] for score in scores])) for key in keys}
     return summary
 
@@ -254,7 +267,7 @@ def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> lis
     `labels` is one 4-D file with a volume for each scan of the series, or for each scan of what the series was
     selected from. Raises InputError for another number of volumes.
     """
-    volumes = _label_volumes(series, labels)
+    volumes = label_volumes(series, labels)
     maps = [
         read_on_grid(labels, series.grid, volume, scan.image.alignment)[0]
         for volume, scan in zip(volumes, series.scans, strict=True)
@@ -264,14 +277,7 @@ def label_rows(trajectory: Trajectory, series: ImageSeries, labels: Path) -> lis
 
 def carried_labels(trajectory: Trajectory, labels: NDArray[Any], t: float) -> NDArray[Any]:
     """The reference's label map (I,J,K) pulled to t: each label's indicator is interpolated, the largest wins."""
-    field = trajectory.field(trajectory.grid, t)
-    values = np.unique(labels)
-    best, winner = np.full(labels.shape, -1.0, dtype=np.float32), np.zeros(labels.shape, dtype=labels.dtype)
-    for value in values:
-        part = field.warp(torch.from_numpy((labels == value).astype(np.float32))[None], trajectory.grid)[0].numpy()
-        winner[part > best] = value
-        best = np.maximum(best, part)
-    return winner
+    return carried(trajectory, LabelMap(labels.astype(np.int32), trajectory.grid, trajectory.t_first, "labels"), t)
 
 
 def _label_row(trajectory: Trajectory, series: ImageSeries, maps: Sequence[NDArray[Any]], k: int) -> Row:
@@ -287,16 +293,3 @@ def _label_row(trajectory: Trajectory, series: ImageSeries, maps: Sequence[NDArr
 
 def _known(scores: Mapping[int, float]) -> dict[str, float]:
     return {str(label): score for label, score in scores.items() if not math.isnan(score)}
-
-
-def _label_volumes(series: ImageSeries, labels: Path) -> Sequence[int]:
-    n = volumes_in(labels)
-    if n == len(series.scans) and n != series.n_given:
-        kept = sorted(series.frames)  # the labels stand in the order given, the scans in that of time
-        return [kept.index(frame) for frame in series.frames]
-    if n == series.n_given:
-        return series.frames
-    raise InputError(
-        f"{labels.name} holds {n} label volumes; the series has {len(series.scans)} scans of {series.n_given} given. "
-        "Give one label volume for each of them, in their order."
-    )

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from noder.align import align_steps
+from noder.best import Best
 from noder.carriers import SeenScan
 from noder.checkpoint import Checkpoint, fingerprint_of, read_checkpoint, write_checkpoint
 from noder.composition import Composition
 from noder.decoder import Decoder, SeparableDecoder
 from noder.errors import OutOfMemory
-from noder.evaluate import Report, match_at, report_of, rows_of
+from noder.evaluate import Report, Row, match_at, report_of, rows_of
 from noder.fit_config import FitConfig, check, choose_device, seen_scans
 from noder.flow import Flow, ScreenMap
 from noder.intensity import fit_brightness
@@ -60,7 +61,10 @@ class FitProgress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fitted series. `report` is None where the fit was stopped before it was scored."""
+    """A fitted series. `report` is None where the fit was stopped before it was scored.
+
+    `other_models` are those of the next seeds, in their order; `trajectory.others` holds their maps (`noder.spread`).
+    """
 
     trajectory: Trajectory
     series: ImageSeries
@@ -72,6 +76,7 @@ class FitResult:
     report: Report | None = None
     stopped: bool = False
     notes: tuple[str, ...] = ()
+    other_models: tuple[Curve, ...] = field(default=(), repr=False)
 
     def scored(self) -> FitResult:
         """The same with its report."""
@@ -81,8 +86,7 @@ class FitResult:
 
     def mask(self) -> tuple[Mask, str]:
         """The mask that the scores are taken in (I,J,K), and what it is."""
-        mask, name, _ = _mask(self.series, seen_scans(self.series, self.config), self.config.mask)
-        return mask, name
+        return mask_of(self.series, self.config)
 
 
 def fit(
@@ -101,7 +105,7 @@ def fit(
 def fit_steps(
     series: ImageSeries, config: FitConfig, checkpoint: Path | None = None, resume: bool = False
 ) -> Generator[FitProgress, bool | None, FitResult]:
-    """Fit the seen scans of a series; sending True stops it, and it returns what it has, unscored.
+    """Fit the seen scans of a series; sending True stops it, and it returns the best it has, unscored.
 
     With a path in `checkpoint` the state is kept there every few seconds; `resume` goes on from it, where there is one,
     and comes to the same result bit for bit on the CPU. Raises InputError for scans that cannot be fitted or a
@@ -117,15 +121,17 @@ def fit_steps(
         if resume:
             run.resume()
         for progress in run.steps():
-            if (yield progress):
-                stopped = True
+            held_since = time.monotonic()
+            stopped = bool((yield progress))
+            run.watch.hold(held_since)
+            if stopped:
                 break
         result = run.result(stopped)
         if stopped:
             return result
-        last, started = replace(run.history[-1], stage="scoring", seconds_left=None), run.started
+        last, watch = replace(run.history[-1], stage="scoring", seconds_left=None), run.watch
         run = None  # scoring needs the memory that the fit has taken
-        return (yield from _scoring(result, last, started))
+        return (yield from _scoring(result, last, watch))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -164,18 +170,40 @@ def out_of_memory(series: ImageSeries, config: FitConfig, *, on_gpu: bool) -> Ou
     )
 
 
-def _scoring(result: FitResult, last: FitProgress, started: float) -> Generator[FitProgress, bool | None, FitResult]:
+def _scoring(result: FitResult, last: FitProgress, watch: Watch) -> Generator[FitProgress, bool | None, FitResult]:
     """Add the report, row by row; sending True leaves the result unscored."""
     mask, name = result.mask()
     rows = rows_of(result.trajectory, result.series, result.config.exclude, result.gains, mask)
-    scored = []
-    if (yield replace(last, seconds=time.monotonic() - started)):
-        return result
-    for row in rows:
-        scored.append(row)
-        if (yield replace(last, seconds=time.monotonic() - started)):
+    scored: list[Row] = []
+    while True:
+        held_since = time.monotonic()
+        if (yield replace(last, seconds=watch.seconds)):
             return result
-    return replace(result, report=report_of(result.trajectory, scored, mask, name))
+        watch.hold(held_since)
+        row = next(rows, None)
+        if row is None:
+            return replace(result, report=report_of(result.trajectory, scored, mask, name))
+        scored.append(row)
+
+
+class Watch:
+    """Counts the seconds of work: those in which the driver holds a fit (it is paused) stand still."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of work so far."""
+        return time.monotonic() - self._started
+
+    def hold(self, since: float) -> None:
+        """Leave out the time from `since` (of `time.monotonic`) until now."""
+        self._started += time.monotonic() - since
+
+    def add(self, seconds: float) -> None:
+        """Count seconds of work that was done before."""
+        self._started -= seconds
 
 
 class _Run:
@@ -183,7 +211,7 @@ class _Run:
 
     def __init__(self, series: ImageSeries, config: FitConfig, checkpoint: Path | None) -> None:
         self.series, self.config, self.checkpoint = series, config, checkpoint
-        self.started = time.monotonic()
+        self.watch, self.best = Watch(), Best()
         self.history: list[FitProgress] = []
         self.device = choose_device(config.device)
         torch.backends.cudnn.allow_tf32 = False  # else the states that were trained are not those that are solved for
@@ -209,12 +237,12 @@ class _Run:
         if kept is not None:
             self.fit.load_state(kept.state)
             self.history = [FitProgress(**step) for step in kept.history]
-            self.started -= kept.seconds
+            self.watch.add(kept.seconds)
 
     def steps(self) -> Iterator[FitProgress]:
         """Progress after every iteration, with a snapshot every half second, and a checkpoint every few."""
         kept_at = time.monotonic()
-        for progress in self._steps(self.started):
+        for progress in self._steps():
             self.history.append(replace(progress, trajectory=None))
             if self.checkpoint is not None and time.monotonic() - kept_at > CHECKPOINT_EVERY_S:
                 self._keep(self.checkpoint)
@@ -223,26 +251,32 @@ class _Run:
 
     def _keep(self, path: Path) -> None:
         steps = [asdict(progress) for progress in self.history]
-        write_checkpoint(path, Checkpoint(self.fit.state(), steps, time.monotonic() - self.started), self.fingerprint)
+        write_checkpoint(path, Checkpoint(self.fit.state(), steps, self.watch.seconds), self.fingerprint)
 
-    def _steps(self, started: float) -> Iterator[FitProgress]:
+    def _steps(self) -> Iterator[FitProgress]:
         total, snapshot_at, folds = self.fit.total, 0.0, None
         done = len(self.history)
-        clock = _Clock(self.fit.costs(), done)
+        clock = _Clock(self.fit.costs(), done, self.watch)
         for step, iteration in enumerate(self.fit.run(), start=done + 1):
             now = time.monotonic()
             trajectory = None
+            self.best.add(iteration)
             if now - snapshot_at > _SNAPSHOT_EVERY_S or step == total:
-                trajectory, snapshot_at = self._trajectory(self.fit.curve(), {}), now
+                curve = self.fit.curve()
+                self.best.offer(curve, step)
+                trajectory, snapshot_at = self._trajectory(curve, {}), now
             if step % _FOLDS_EVERY == 0 or step == total:
                 folds = self._folds()
-            left = clock.left(iteration.cost, step, now)
-            yield FitProgress(step, total, iteration.stage, iteration.losses, folds, now - started, left, trajectory)
+            left = clock.left(iteration.cost, step)
+            seconds = self.watch.seconds
+            yield FitProgress(step, total, iteration.stage, iteration.losses, folds, seconds, left, trajectory)
 
     def result(self, stopped: bool) -> FitResult:
-        """What there is after the last step."""
-        curve = self.fit.curve()
-        provenance = Provenance.of_run(str(self.device), time.monotonic() - self.started)
+        """What there is after the last step; of a fit that was stopped, the best state at full size."""
+        curve, notes = self.fit.curve(), self.notes
+        if stopped and self.best.curve is not None:
+            curve, notes = self.best.curve, (*notes, _kept_words(self.best.step, len(self.history)))
+        provenance = Provenance.of_run(str(self.device), self.watch.seconds)
         trajectory, gains = self._trajectory(curve, {}), {k: Gain() for k in self.seen}
         if self.config.match_intensity:
             gains = {k: match_at(trajectory, self.series, k, self.mask, exact=not stopped) for k in self.seen}
@@ -251,7 +285,7 @@ class _Run:
             trajectory = self._judged(trajectory)
         return FitResult(
             trajectory, self.series, self.config, gains, self.history, provenance, curve,
-            stopped=stopped, notes=self.notes,
+            stopped=stopped, notes=notes,
         )  # fmt: skip
 
     def _judged(self, trajectory: Trajectory) -> Trajectory:
@@ -275,17 +309,23 @@ class _Run:
 class _Clock:
     """Seconds left, from the cost of the iterations to come and the pace of those done."""
 
-    def __init__(self, costs: list[float], before: int) -> None:
-        self.costs, self.before = costs, before
+    def __init__(self, costs: list[float], before: int, watch: Watch) -> None:
+        self.costs, self.before, self.watch = costs, before, watch
         self.done = 0.0
-        self.started = time.monotonic()
+        self.started = watch.seconds
 
-    def left(self, cost: float, step: int, now: float) -> float | None:
+    def left(self, cost: float, step: int) -> float | None:
         """After `step` iterations, the last of which had `cost`; None until the pace is known."""
         self.done += cost
         if step < self.before + 3:
             return None
-        return (now - self.started) / self.done * sum(self.costs[step:])
+        return (self.watch.seconds - self.started) / self.done * sum(self.costs[step:])
+
+
+def _kept_words(best: int, done: int) -> str:
+    return (
+        f"Stopped after step {done}: kept is the state after step {best}, where the total loss at full size was best."
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -304,10 +344,16 @@ def make_trajectory(
             k,
             series.scans[k].time,
             series.scans[k].image.name,
-            gains.get(k, Gain())(series.scans[k].image.tensor()),
+            series.scans[k].image.tensor(),
+            gain=gains.get(k, Gain()),
         )
         for k in seen
     ]
+    return carrying(decoder, curve, series, scans)
+
+
+def carrying(decoder: SeparableDecoder, curve: Curve, series: ImageSeries, scans: Sequence[SeenScan]) -> Trajectory:
+    """The trajectory of a curve that carries `scans`, sorted by time, as they are."""
     timed = TimedCurve(curve, (scans[0].time, scans[-1].time), min(series.grid.spacing))
     moved = map_of(decoder, timed)
     return Trajectory(decoder, timed, scans, series.unit, series.reference.image.stored_grid, moved)
@@ -320,6 +366,12 @@ def map_of(decoder: SeparableDecoder, timed: TimedCurve) -> ScreenMap | None:
     if isinstance(decoder, Decoder) and timed.curve.kind != "displacement":
         return Flow(decoder, timed, timed.clock)
     return None
+
+
+def mask_of(series: ImageSeries, config: FitConfig) -> tuple[Mask, str]:
+    """The mask that a fit is scored in (I,J,K), and what it is."""
+    mask, name, _ = _mask(series, seen_scans(series, config), config.mask)
+    return mask, name
 
 
 def _mask(series: ImageSeries, seen: list[int], path: Path | None) -> tuple[Mask, str, tuple[str, ...]]:

@@ -54,13 +54,21 @@ def halved_grid(grid: Grid, decoder: Decoder, *, rough: bool = False) -> Grid:
     `rough`: also where it is half as smooth, but not of small images, which are quick as they are.
     """
     least, fewest = (_BOX_IN_VOXELS / 2, 2 * _FEWEST_TO_HALVE) if rough else (_BOX_IN_VOXELS, _FEWEST_TO_HALVE)
+    boxes = [width * h for width, h in zip(decoder.width, decoder.grid.spacing, strict=True)]
+    smooth = [box >= 0.99 * least * 2 * h for box, h in zip(boxes, grid.spacing, strict=True)]
+    return every_second(grid, [n >= fewest and even for n, even in zip(grid.shape, smooth, strict=True)])
+
+
+def every_second(grid: Grid, axes: Sequence[bool]) -> Grid:
+    """Every second voxel of `grid` along `axes`; the corners stay in place."""
+    if not any(axes):
+        return grid
     affine, shape = grid.affine.copy(), list(grid.shape)
     for axis, n in enumerate(grid.shape):
-        box = decoder.width[axis] * decoder.grid.spacing[axis]
-        if n >= fewest and box >= 0.99 * least * 2 * grid.spacing[axis]:
+        if axes[axis]:
             shape[axis] = n // 2 + 1
             affine[:3, axis] *= (n - 1) / (n // 2)
-    return grid if tuple(shape) == grid.shape else Grid(cast(Triple, tuple(shape)), affine)
+    return Grid(cast(Triple, tuple(shape)), affine)
 
 
 class ScreenMap(ABC):

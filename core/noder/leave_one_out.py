@@ -17,10 +17,11 @@ import numpy as np
 
 from noder.errors import UsageError
 from noder.evaluate import SAFE_MODEL, rows_of
-from noder.fit import fit_steps
+from noder.fit import Watch, fit_steps
 from noder.fit_config import FitConfig, seen_scans
 from noder.linearity import linearity_index
 from noder.methods import PRESETS
+from noder.metrics import SCORES
 from noder.series import ImageSeries
 from noder.workers import Workers
 
@@ -95,17 +96,19 @@ def leave_one_out_steps(
     refits = refits_of(series, config, baselines)
     if not 1 <= workers <= 64:
         raise UsageError(f"{workers} workers cannot be used: give a number from 1 to 64.")
-    started, stopped = time.monotonic(), False
+    watch, stopped = Watch(), False
     found: dict[tuple[str, int], Row] = {}
     with Workers(series, refits, workers) as running:
         for done, finished in running:
             for k, row in finished:
                 found[refits[k].config.method, refits[k].index] = row
-            seconds = time.monotonic() - started
+            seconds = watch.seconds
             left = seconds / done * (len(refits) - done) if done > 0.1 else None
+            held_since = time.monotonic()
             if (yield LeftOutProgress(done, len(refits), seconds, left)):
                 stopped = True
                 break
+            watch.hold(held_since)
     return judged(config.method, series, found, [config.method, *_baselines(config, baselines)], stopped)
 
 
@@ -161,7 +164,7 @@ def _row(by_method: dict[str, Row], method: str) -> Row:
 def _means(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     if not rows:
         return {}
-    keys = [key for key in rows[0]["blend"] if key.startswith(("nrmse", "ssim", "psnr")) and key != "ssim_window"]
+    keys = [key for key in rows[0]["blend"] if key.removesuffix("_mask") in SCORES]
     return {
         name: {key: float(np.mean([row[name][key] for row in rows])) for key in keys} for name in predictions(rows[0])
     }

@@ -1,7 +1,7 @@
 """How close a predicted image is to the true one, and how well two label maps overlap; plain numpy.
 
-NRMSE, SSIM and PSNR are scikit-image's, each over the whole array or in a mask. The data range is always the
-caller's, so that rows of one report are comparable; a range of 0 (a constant truth) has no score: nan.
+NRMSE, SSIM and PSNR are scikit-image's, NCC is numpy's; each over the whole array or in a mask. The data range is
+always the caller's, so that rows of one report are comparable; a range of 0 (a constant truth) has no score: nan.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from noder.errors import InputError
 
 Array: TypeAlias = NDArray[Any]
 
+SCORES = ("nrmse", "ssim", "ncc", "psnr")
+"""Names of the scores of `similarity_scores`; those in the mask end in `_mask`."""
 SSIM_WINDOW = 7
 _SLAB = 16
 
@@ -30,6 +32,18 @@ def nrmse(truth: Array, prediction: Array, mask: Array | None = None) -> float:
     """
     true, test = _selected(truth, prediction, mask)
     return float(normalized_root_mse(true, test)) if np.any(true) else float("nan")
+
+
+def ncc(truth: Array, prediction: Array, mask: Array | None = None) -> float:
+    """Normalised cross-correlation, Pearson's over all voxels: 1 is best, whatever the gain and offset.
+
+    nan where either image is constant. Raises InputError for unequal shapes and for an empty mask.
+    """
+    true, test = (part.reshape(-1) for part in _selected(truth, prediction, mask))
+    if np.ptp(true) == 0 or np.ptp(test) == 0:
+        return float("nan")
+    true, test = true - true.mean(), test - test.mean()
+    return float(np.dot(true, test) / (np.linalg.norm(true) * np.linalg.norm(test)))
 
 
 def psnr(truth: Array, prediction: Array, data_range: float, mask: Array | None = None) -> float:
@@ -69,7 +83,7 @@ def ssim_window(shape: Iterable[int], window: int = SSIM_WINDOW) -> int:
 def similarity_scores(
     truth: Array, prediction: Array, data_range: float, mask: Array | None = None, window: int = SSIM_WINDOW
 ) -> dict[str, float]:
-    """NRMSE, SSIM and PSNR over the whole volume (`nrmse`, `ssim`, `psnr`) and, where a mask is given, in it.
+    """NRMSE, SSIM, NCC and PSNR over the whole volume (`nrmse`, `ssim`, `ncc`, `psnr`) and, with a mask, in it.
 
     The names in the mask end in `_mask`; `ssim_window` and `data_range` say what was used. The SSIM map is
     computed once for both. Raises InputError as the single functions do.
@@ -78,6 +92,7 @@ def similarity_scores(
     scores = {
         "nrmse": nrmse(truth, prediction),
         "ssim": whole,
+        "ncc": ncc(truth, prediction),
         "psnr": psnr(truth, prediction, data_range),
         "ssim_window": ssim_window(truth.shape, window),
         "data_range": float(data_range),
@@ -85,6 +100,7 @@ def similarity_scores(
     if mask is not None:
         scores["nrmse_mask"] = nrmse(truth, prediction, mask)
         scores["ssim_mask"] = in_mask
+        scores["ncc_mask"] = ncc(truth, prediction, mask)
         scores["psnr_mask"] = psnr(truth, prediction, data_range, mask)
     return scores
 

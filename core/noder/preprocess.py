@@ -38,6 +38,9 @@ class Gain:
         return volume if self == Gain() else volume * self.gain + self.offset
 
 
+UNMATCHED = Gain()
+
+
 def match(volume: Volume, carried: Volume, mask: Mask) -> Gain:
     """The gain and offset that give `volume` the mean and standard deviation of the `carried` reference in the mask.
 

@@ -30,21 +30,21 @@ def seeds_steps(
 ) -> Steps:
     """`fit_steps`, then the same from each of the next `seeds - 1` seeds: n seeds cost n times the time.
 
-    The result is the first fit with `report.spread`; of the others nothing else is kept. Sending True during the first
-    fit stops as in `fit_steps`, later it leaves the spread to the fits that are done. Raises as `fit_steps` does, and
-    UsageError for a number of seeds that cannot be meant.
+    The result is the first fit with `report.spread` and the maps of the others in `trajectory.others`. Sending True
+    during the first fit stops as in `fit_steps`, later it leaves the spread to the fits that are done. Raises as
+    `fit_steps` does, and UsageError for a number of seeds that cannot be meant.
     """
     check_seeds(config, seeds)
     result = yield from _among(fit_steps(series, config, checkpoint, resume), 0, seeds)
-    trajectories = [result.trajectory]
+    others: list[FitResult] = []
     for k in range(1, seeds):
         if result.stopped or result.report is None:
             return result
         other = yield from _among(fit_steps(series, replace(config, seed=config.seed + k)), k, seeds)
         if other.stopped:
             break
-        trajectories.append(other.trajectory)
-    return with_spread(result, trajectories) if len(trajectories) > 1 else result
+        others.append(other)
+    return with_spread(result, others) if others else result
 
 
 def check_seeds(config: FitConfig, seeds: int) -> None:
@@ -55,16 +55,22 @@ def check_seeds(config: FitConfig, seeds: int) -> None:
         raise UsageError(f"There is no chance in the method {config.method}: all seeds give one fit. Use 1 seed.")
 
 
-def with_spread(result: FitResult, trajectories: Sequence[Trajectory]) -> FitResult:
-    """A scored result with the spread over `trajectories`, its own among them, in its report."""
+def with_spread(result: FitResult, others: Sequence[FitResult]) -> FitResult:
+    """A scored result with the maps of the next seeds' fits, and in its report the spread over all of them."""
     if result.report is None:
         raise ValueError("a result without a report has no place for the spread")
     mask = torch.from_numpy(result.mask()[0])
+    trajectories = [result.trajectory, *(other.trajectory for other in others)]
     rows = [
         {**place, **spread_at(trajectories, place["time"], mask, without)} for place, without in _places(result)
     ]  # fmt: skip
     report = replace(result.report, spread=rows, notes=(*result.report.notes, _sentence(rows, result.config.seed)))
-    return replace(result, report=report)
+    return replace(
+        result,
+        report=report,
+        trajectory=result.trajectory.beside(trajectories[1:]),
+        other_models=tuple(other.model for other in others),
+    )
 
 
 def spread_at(

@@ -13,7 +13,7 @@ from noder.alignment import Alignment
 from noder.atomic import output_errors, publish, staging_folder, write_json, write_text
 from noder.errors import InputError
 from noder.evaluate import Report
-from noder.fit import FitProgress, FitResult, make_trajectory
+from noder.fit import FitProgress, FitResult, carrying, make_trajectory
 from noder.fit_config import FitConfig, seen_scans
 from noder.image import Image
 from noder.model_file import MODEL, model_bytes, read_model, settings_as_dict, settings_from_dict
@@ -23,19 +23,35 @@ from noder.series import ImageSeries, Scan
 from noder.stored_files import REGISTRATION, described_file, found_file, read_described
 
 RESULT, LOG = "result.json", "run.log"
+OTHER_SEEDS = "model_seed_{}.safetensors"
 _FORMAT = 1
 
 
 def save_result(result: FitResult, folder: Path | str) -> list[Path]:
-    """Write the three files into `folder`, all or none. Raises OutputError."""
+    """Write the three files into `folder`, and a model for each other seed, all or none. Raises OutputError."""
     folder = Path(folder)
+    models = _models(result)
     with staging_folder(folder) as staging:
-        with output_errors(staging / MODEL):
-            content = model_bytes(result.model, result.config, result.series.grid, result.trajectory.intensity)
-            (staging / MODEL).write_bytes(content)
+        for name, content in models.items():
+            with output_errors(staging / name):
+                (staging / name).write_bytes(content)
         write_text(staging / LOG, _log(result))
         write_json(staging / RESULT, describe_result(result, folder))
-        return publish([MODEL, LOG, RESULT], staging, folder)
+        stale = {path.name for path in folder.glob(OTHER_SEEDS.format("*"))} - set(models)
+        return publish([*models, LOG, RESULT], staging, folder, stale=sorted(stale))
+
+
+def _models(result: FitResult) -> dict[str, bytes]:
+    """Name and content of the model file of each seed."""
+    config, grid = result.config, result.series.grid
+    models = {MODEL: model_bytes(result.model, config, grid, result.trajectory.intensity)}
+    for seed, model in zip(_other_seeds(result), result.other_models, strict=True):
+        models[OTHER_SEEDS.format(seed)] = model_bytes(model, replace(config, seed=seed), grid)
+    return models
+
+
+def _other_seeds(result: FitResult) -> list[int]:
+    return [result.config.seed + k + 1 for k in range(len(result.other_models))]
 
 
 def load_result(folder: Path | str) -> FitResult:
@@ -54,6 +70,8 @@ def load_result(folder: Path | str) -> FitResult:
         series = _series(described, folder)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
         decoder, curve, brightness = read_model(folder / MODEL, series.grid)
+        names = [OTHER_SEEDS.format(seed) for seed in described.get("other_seeds", [])]  # older folders have none
+        others = [read_model(folder / name, series.grid)[:2] for name in names]
         history = [FitProgress(**step) for step in described["history"]]
         report = _report(described["report"], described["metrics"])
         provenance = Provenance(**described["provenance"])
@@ -64,9 +82,10 @@ def load_result(folder: Path | str) -> FitResult:
     seen = seen_scans(series, config)
     residuals = [described["scans"][k].get("residual", 1.0) for k in seen]
     trajectory = make_trajectory(decoder, curve, series, seen, gains).judged(residuals, brightness)
+    trajectory = trajectory.beside([carrying(*other, series, trajectory.scans) for other in others])
     return FitResult(
         trajectory, series, config, gains, history, provenance, curve, report,
-        stopped=described["stopped"], notes=tuple(described["notes"]),
+        stopped=described["stopped"], notes=tuple(described["notes"]), other_models=tuple(other[1] for other in others),
     )  # fmt: skip
 
 
@@ -80,6 +99,7 @@ def describe_result(result: FitResult, folder: Path) -> dict[str, Any]:
         "time_unit": series.unit,
         "config": config_as_dict(result.config),
         "seed": result.config.seed,
+        "other_seeds": _other_seeds(result),
         "device": result.provenance.device,
         "seconds": result.provenance.seconds,
         "peak_memory_mib": result.provenance.peak_memory_mib,

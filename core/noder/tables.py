@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,3 +138,38 @@ def _summary_lines(report: Report) -> list[str]:
     rows = [["mean over the " + ("held-out" if held else "seen") + " scans", *columns]]
     rows += [[name, *(f"{scores[c]:.4f}" for c in columns)] for name, scores in report.summary.items()]
     return aligned(rows)
+
+
+def left_out_csv(found: LeftOut, unit: str) -> str:
+    """All scores of a leave-one-out as CSV: a line a scan and prediction, then the means within and beyond the scans.
+
+    Times are in `unit`, as the head says.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = _score_names(found)
+    writer.writerow(
+        ["scan", "name", f"time ({unit})", "extrapolated", "prediction", *names, "folds", "linearity_index"]
+    )
+    for row in found.rows:
+        place = [row["index"], row["name"], f"{row['time']:.10g}", str(bool(row["extrapolated"])).lower()]
+        for prediction in predictions(row):
+            scores, linear = row[prediction], prediction == found.method
+            cells = [_exact(scores.get(name)) for name in names]
+            writer.writerow(
+                [*place, prediction, *cells, scores.get("folds", ""), _exact(row["linearity_index"]) if linear else ""]
+            )
+    for where, means in (("mean within", found.within), ("mean beyond", found.beyond)):
+        for prediction, scores in means.items():
+            writer.writerow([where, "", "", "", prediction, *(_exact(scores.get(name)) for name in names), "", ""])
+    return text.getvalue()
+
+
+def _score_names(found: LeftOut) -> list[str]:
+    rows = found.rows[:1]
+    return [name for row in rows for name in row["blend"] if name.startswith(("nrmse", "ssim", "psnr"))
+            and name != "ssim_window"]  # fmt: skip
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

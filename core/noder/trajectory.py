@@ -17,7 +17,7 @@ from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
 from noder.fields import DisplacementField, central_determinant, determinant, invert_points, sample_displacement
 from noder.flow import ScreenMap
-from noder.grid import Grid, Reorientation, Triple, sample_at_index
+from noder.grid import Grid, Reorientation, Triple
 from noder.intensity import Brightness
 from noder.kept import Kept
 from noder.places import Place, Places
@@ -34,6 +34,7 @@ class Trajectory:
     `coefficients(t)` gives c(t) (3,a,b,c) in mm; `decoder` turns it into u, or into the velocities of `flow`, where
     there is one. Points are RAS mm, (...,3) in float64, displacements are mm. Between voxels u is linear, beyond the
     grid it is constant. Times are in `unit`. `intensity` is a change of brightness beside the motion, if there is one.
+    `others` are the maps that fits of the same scans found from other seeds, if there are any (`noder.ensemble`).
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Trajectory:
         self.intensity = intensity
         self.scans = tuple(sorted(scans, key=lambda scan: scan.time))
         self.unit = unit
+        self.others: tuple[Trajectory, ...] = ()
         self.stored_grid = stored_grid or decoder.grid
         self._curve = coefficients
         self._decoded: Kept[float, Tensor] = Kept(2)
@@ -116,6 +118,12 @@ class Trajectory:
         if place.rows is None or self.flow is not None:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
+
+    def near_field(self, grid: Grid, t: float) -> DisplacementField:
+        """`field` as near as the screen shows it: what velocities carry is then known at fewer points, and soon."""
+        change, still, moved = self._pulled(grid, t, torch.float32)
+        to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy(), dtype=torch.float32)
+        return DisplacementField(change.undo(((moved - still) @ to_mm.T).movedim(-1, 0)).contiguous(), grid)
 
     def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
         """phi_t^-1 - id on any grid.
@@ -189,7 +197,7 @@ class Trajectory:
         """Every seen scan but the first, pulled back to the reference (1,I,J,K), one at a time."""
         index = self.grid.indices().float()
         for scan in self.scans[1:]:
-            yield sample_at_index(scan.volume, self._near_inverse(index, scan.time))
+            yield scan.at(self._near_inverse(index, scan.time))
 
     def judged(self, residuals: Sequence[float], intensity: Brightness | None) -> Trajectory:
         """The same map with a residual for each seen scan and a change of brightness; keeps what has been computed."""
@@ -197,6 +205,14 @@ class Trajectory:
         other.scans = tuple(replace(scan, residual=r) for scan, r in zip(self.scans, residuals, strict=True))
         other.intensity = intensity
         return other
+
+    def beside(self, others: Sequence[Trajectory]) -> Trajectory:
+        """The same map with those of other seeds; they carry this one's scans, so that volumes are kept once."""
+        same = copy(self)
+        same.others = tuple(copy(other) for other in others)
+        for other in same.others:
+            other.scans, other._inverses = self.scans, {}
+        return same
 
     def residual(self, position: int, mask: NDArray[np.bool_]) -> float:
         """Root of the mean square in `mask` (I,J,K) of a seen scan less its prediction from the others.
@@ -208,7 +224,7 @@ class Trajectory:
         chosen = mask[every] if mask[every].any() else np.ones_like(mask[every])
         scan = self.scans[position]
         found = self.predict(scan.time, Grid(cast(Triple, chosen.shape), affine), without=position)
-        left = (found - scan.volume[(slice(None), *every)])[0].numpy()[chosen]
+        left = (found - scan.gain(scan.voxels[(slice(None), *every)]))[0].numpy()[chosen]
         return float(np.sqrt(np.mean(left**2, dtype=np.float64)))
 
     def prepare(self) -> Trajectory:

@@ -16,6 +16,7 @@ from torch import Tensor
 from noder.fields import DisplacementField
 from noder.grid import Grid
 from noder_viewer.layers import Look
+from noder_viewer.region_state import RegionLook
 from noder_viewer.session import OverlaySettings, Session
 
 
@@ -40,6 +41,8 @@ class GrowingTrajectory:
         return self.times[-1]
 
     is_prepared = True
+    others: tuple[Any, ...] = ()
+    flow = None
 
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last
@@ -48,6 +51,10 @@ class GrowingTrajectory:
         self.calls.append("displacement")
         away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
         return away * (1 / (1 + self.rate * t) - 1)
+
+    def between(self, points_mm: Tensor, t_a: float, t_b: float) -> Tensor:
+        away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
+        return away * ((1 + self.rate * t_a) / (1 + self.rate * t_b) - 1)
 
     def jacobian(self, t: float, grid: Grid | None = None) -> Tensor:
         self.calls.append("jacobian")
@@ -71,6 +78,8 @@ class GrowingTrajectory:
 
     def field(self, grid: Grid, t: float) -> DisplacementField:
         return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
+
+    near_field = field
 
 
 class ArrayImage:
@@ -118,6 +127,8 @@ class SessionDouble(SimpleNamespace):
     """Fields as they are given; what is shown follows from them by the session's own rule."""
 
     pair = None
+    regions = None
+    region_look = RegionLook()
 
     @property
     def show_shown(self) -> str:

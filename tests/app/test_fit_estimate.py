@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_a_warning_that_wraps(qtbot) -> None:
 
 @pytest.mark.parametrize("seeds", [0, 3])
 def test_the_report_calls_extrapolation_by_its_name_and_tells_the_spread(seeds: int) -> None:
-    scores = {"nrmse_mask": 0.1, "ssim_mask": 0.9}
+    scores = {"nrmse_mask": 0.1, "ssim_mask": 0.9, "ncc_mask": 0.95}
     rows = [
         {"index": k, "time": float(k), "role": role, "extrapolated": k == 2, "neighbours": scores}
         for k, role in enumerate(("reference", "seen", "held out"))
@@ -60,7 +60,7 @@ def test_the_report_calls_extrapolation_by_its_name_and_tells_the_spread(seeds: 
     report = Report(rows, mask="brain", linearity=0.0625, spread=spread if seeds else [])
     page = report_html(SimpleNamespace(report=report, stopped=False, notes=()))  # type: ignore[arg-type]
     assert "6.2 % of the squared displacement" in page
-    assert page.count(">extrap.</td>") == 2 + (seeds > 0)  # a row in each of two tables of scores
+    assert page.count(">extrap.</td>") == 3 + (seeds > 0)  # a row in each of three tables of scores
     assert "extrapolated, beyond the scans that were seen" in page
     assert ("Spread over 3 seeds" in page) is (seeds > 0)
     assert ("0.567" in page) is (seeds > 0)

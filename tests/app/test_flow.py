@@ -124,12 +124,14 @@ def test_a_second_fit_is_stopped_and_keeps_what_there_is(fitted, qtbot):
     assert 0 < len(result.history) < 2000
     assert fitted.session.preview is None
     assert fitted.presenter.scenes[2] is not None
-    button = fitted.window.banner.button
-    assert button.text() == "Back to the fit"
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    before, after = fitted.session.fits
+    assert (before.result, before.status) == (first, "done")
+    assert (after.result, after.status) == (result, "stopped")
+    fitted.window.fit_panel.fits.show_requested.emit(before.key)
     assert fitted.session.result is first
-    assert fitted.session.hold_out == {2}
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)  # and forth
+    fitted.presenter.refresh()
+    assert "next fit" in fitted.window.series_panel.hint.text()  # the boxes are still those of the other
+    fitted.window.fit_panel.fits.show_requested.emit(after.key)  # and forth
     assert fitted.session.result is result
 
 

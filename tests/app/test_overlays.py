@@ -14,6 +14,8 @@ from noder_viewer.overlays import (
     jacobian_limit,
     log_jacobian,
     motion_arrows,
+    spread,
+    spread_limit,
     suggested_quiver_scale,
 )
 from noder_viewer.plane import Plane
@@ -51,9 +53,37 @@ def test_brightness_is_in_the_scans_own_values_on_a_round_scale() -> None:
     assert "no intensity model" in brightening(trajectory, 1.5, plane, LOOK).title
 
 
+@pytest.mark.parametrize("grid", [doubles.ras_grid(), doubles.oblique_grid(30)])
+def test_the_spread_is_the_sd_over_the_seeds_in_mm_and_follows_the_time(grid) -> None:
+    trajectory = doubles.session(grid).trajectory
+    trajectory.others = tuple(
+        doubles.GrowingTrajectory(grid, trajectory.volume, rate, trajectory.centre) for rate in (0.2, 0.3)
+    )
+    plane = Plane(grid, 2, 15)
+    away = np.linalg.norm(plane.slice_grid.points().numpy().squeeze(2) - np.array(trajectory.centre), axis=-1)
+    for t in (1.0, 2.0):
+        heat = spread(trajectory, t, plane, LOOK)
+        shares = [1 / (1 + rate * t) - 1 for rate in (0.1, 0.2, 0.3)]
+        np.testing.assert_allclose(heat.values, away * np.std(shares, ddof=1), rtol=1e-4, atol=1e-5)
+        assert (heat.low, heat.quantity, heat.can_fold) == (0.0, "SD mm", False)
+    assert "over 3 seeds, mm" in heat.title
+    assert spread_limit(trajectory) == heat.limit
+    colours = paint(np.array([[0.0, heat.limit]], np.float32), heat.limit, 0.5, np.zeros((1, 2), bool), "spread", 0.0)
+    assert colours[0, 0, 3] == 0  # where all seeds agree the image is bare
+    assert colours[0, 1, 3] == 128
+
+
+def test_a_fit_from_one_seed_says_that_it_has_no_spread() -> None:
+    trajectory = doubles.session().trajectory
+    heat = spread(trajectory, 1.0, Plane(trajectory.grid, 0, 15), LOOK)
+    assert not heat.values.any()
+    assert "one seed" in heat.title
+
+
 def test_one_colour_map_takes_the_place_of_another() -> None:
     both = OverlaySettings(quiver=True).switched("jacobian", on=True).switched("brightness", on=True)
     assert (both.jacobian, both.brightness, both.quiver) == (False, True, True)
+    assert both.switched("spread", on=True).brightness is False
     off = both.switched("brightness", on=False).switched("quiver", on=False)
     assert (off.jacobian, off.brightness, off.quiver) == (False, False, False)
 

@@ -141,7 +141,7 @@ def test_an_image_layer_is_clear_where_it_is_not_and_at_its_opacity_where_it_is(
 def test_a_heat_map_is_painted_in_the_chosen_colours():
     heat = np.array([[-1.0, 1.0]], np.float32)
     default = paint(heat, 1, 1, np.zeros((1, 2), bool))
-    other = paint(heat, 1, 1, np.zeros((1, 2), bool), lut("blue and red"))
+    other = paint(heat, 1, 1, np.zeros((1, 2), bool), "blue and red")
     assert np.array_equal(default[0, 0], other[0, 0])
     assert not np.array_equal(default[0, 1], other[0, 1])
 

@@ -1,6 +1,7 @@
 """Time to true scale: what is where, what mouse and keys ask for, and the clock."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from PySide6.QtWidgets import QApplication, QToolTip
 
 from noder_viewer import theme
 from noder_viewer.frames import Thumbnail, thumbnail_times
+from noder_viewer.residuals import Residual
 from noder_viewer.ticks import nice_step, ticks, words
+from noder_viewer.time_jobs import Band
 from noder_viewer.timeline import Timeline
 
 TIMES = [0.0, 0.4, 1.0, 3.0]
@@ -124,12 +127,15 @@ def test_the_number_can_be_typed_and_follows_without_asking(timeline: Timeline, 
 
 
 def test_times_beyond_what_the_fit_has_seen_are_called_extrapolated(timeline: Timeline) -> None:
-    for t, word in ((0.0, ""), (3.0, ""), (3.01, "extrapolated"), (-0.2, "extrapolated")):
+    late, early = "0.05 years beyond the last scan seen", "0.2 years before the first scan seen"
+    for t, words_there in ((0.0, ""), (3.0, ""), (3.05, f"{late}: extrapolated"), (-0.2, f"{early}: extrapolated")):
         timeline.set_time(t)
-        assert timeline._outside.text() == word
+        assert timeline._outside.text() == words_there
     timeline.set_scans(TIMES, list("abcd"), ["reference", "seen", "held out", "held out"], "years")
     timeline.set_time(0.7)
-    assert timeline._outside.text() == "extrapolated"  # scans that the fit must not see do not make it known
+    assert timeline._outside.text().startswith(
+        "0.3 years beyond"
+    )  # scans that the fit must not see do not make it known
     zone = timeline._axis._beyond()[1]
     assert zone.left() == pytest.approx(timeline._axis.scale().to_px(0.4))
 
@@ -157,7 +163,7 @@ def test_marks_tell_their_roles(timeline: Timeline) -> None:
     seen = colours(timeline)
     assert [filled(t) for t in (0.0, 0.4, 3.0)] == [True, False, True]
     assert not filled(1.0)  # two crossing lines
-    assert "✕ excluded" in timeline._legend.text()
+    assert "✕ excluded" in timeline._axis.legend
 
 
 def test_the_cursor_is_drawn_at_its_time(timeline: Timeline) -> None:
@@ -255,3 +261,116 @@ def test_round_numbers() -> None:
     assert ticks(-0.3, 1.1, 4) == pytest.approx([0, 0.5, 1])
     assert words(-0.25) == "−0.25"
     assert words(12345.0) == "12345"
+
+
+def test_a_period_is_a_loop_and_the_axis_says_so(timeline: Timeline, asked: list[float]) -> None:
+    timeline.time_requested.connect(timeline.set_time)
+    plain = colours(timeline)
+    timeline.set_period(4.0)
+    assert timeline.range == (0.0, 4.0)
+    scale = timeline._axis.scale()
+    zones = timeline._axis._beyond()
+    assert zones[0].width() == 0  # nothing lies before the beginning of a loop
+    assert zones[1].left() == pytest.approx(scale.to_px(3.0))  # from the last scan seen to its end: nobody knows
+    accent = np.array(QColor(theme.ACCENT).getRgb()[:3])
+    at_end = np.abs(colours(timeline)[:, round(scale.to_px(4.0))] - accent).sum(-1) < 120
+    assert at_end.sum() > 20
+    timeline.set_time(3.96)
+    QTest.keyClick(timeline, Qt.Key.Key_Right)
+    QTest.keyClick(timeline, Qt.Key.Key_Right)
+    assert asked[-2:] == pytest.approx([4.0, 0.1])
+    timeline.set_time(3.0)
+    QTest.keyClick(timeline, Qt.Key.Key_Right, Qt.KeyboardModifier.ControlModifier)
+    assert asked[-1] == 0.0  # after the last scan the first comes again
+    QTest.keyClick(timeline, Qt.Key.Key_Left)
+    assert asked[-1] == pytest.approx(3.9)
+    timeline.set_period(None)
+    timeline.set_time(0.0)
+    assert np.array_equal(colours(timeline), plain)
+
+
+def test_playing_goes_round_a_period_beyond_the_last_scan(timeline: Timeline, asked: list[float], qtbot: Any) -> None:
+    timeline.time_requested.connect(timeline.set_time)
+    timeline.set_period(10.0)
+    timeline.set_speed(1.0)
+    timeline.set_time(2.9)
+    timeline.set_playing(True)
+    qtbot.waitUntil(lambda: any(a > b for a, b in pairwise(asked)), timeout=20_000)
+    timeline.set_playing(False)
+    assert max(asked) > 3.0
+    assert all(0 <= t < 10 for t in asked)
+
+
+def test_there_and_back_turns_at_the_last_scan(timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [100.0], []
+    monkeypatch.setattr("noder_viewer.timeline.time.monotonic", lambda: now[0])
+    timeline.time_requested.connect(asked.append)
+    timeline._bar.mode.setCurrentIndex(1)
+    timeline._bar.mode.activated.emit(1)
+    timeline.set_speed(4.0)
+    timeline.set_time(0.0)
+    timeline.set_playing(True)
+    for now[0] in (101.0, 102.0, 103.0, 104.0):
+        timeline._tick()
+    timeline.set_playing(False)
+    assert asked[-4:] == pytest.approx([1.5, 3.0, 1.5, 0.0])
+
+
+def test_the_switches_say_what_is_wanted(timeline: Timeline, qtbot: Any) -> None:
+    bar = timeline._bar
+    wanted: list[object] = []
+    timeline.period_requested.connect(wanted.append)
+    timeline.set_suggested_period(3.5, "cine.json")
+    assert bar.period.value() == 3.5
+    assert bar.period.suffix() == " years"
+    assert "cine.json" in bar.period.toolTip()
+    bar.periodic.setFocus()
+    QTest.keyClick(bar.periodic, Qt.Key.Key_Space)
+    timeline.set_period(3.5)
+    assert not bar.mode.isEnabled()  # a period always goes round
+    assert bar.words.text() == "cine.json"
+    bar.period.setValue(4.25)
+    timeline.set_period(4.25)
+    assert "as typed" in bar.period.toolTip()
+    timeline.set_period_words("jump of 1 mm: extrapolated", warning=True)
+    assert "jump of 1 mm" in bar.period.toolTip()
+    timeline.toggle_periodic()
+    timeline.set_period(None)
+    bar.period.setValue(5.0)  # no loop: a number for later
+    assert wanted == [3.5, 4.25, None]
+    assert bar.words.text() == ""
+    assert bar.mode.isEnabled()
+    for widget in (timeline._strip, bar.mode, bar.periodic, bar.period, bar.metric):
+        assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+        assert widget.accessibleName() or widget.text()
+
+
+def test_the_band_is_as_thick_as_the_seeds_differ(timeline: Timeline) -> None:
+    bare = colours(timeline)
+    timeline.set_band(Band(3, (-0.3, 0.0, 1.0, 3.0, 3.3), (0.05, 0.0, 0.1, 0.2, 0.4)))
+    seen, scale = colours(timeline), timeline._axis.scale()
+    thick = [int((seen[:, x] != bare[:, x]).any(-1).sum()) for x in (round(scale.to_px(t)) for t in (0.7, 2.0, 3.2))]
+    assert 0 < thick[0] < thick[1] < thick[2]
+    timeline.set_time(2.0)
+    assert timeline._outside.text() == "seeds differ by 0.15 mm"
+    assert "SD of 3 seeds, 0.4 mm at most" in timeline._axis.legend
+    place = QPoint(round(scale.to_px(2.0)), round(timeline._axis._axis_y()))
+    QApplication.sendEvent(timeline._axis, QHelpEvent(QEvent.Type.ToolTip, place, timeline._axis.mapToGlobal(place)))
+    assert QToolTip.text().startswith("3 seeds differ by 0.15 mm at t = 2")
+    timeline.set_band(None)
+    assert timeline._outside.text() == ""
+
+
+def test_the_bars_stand_under_their_scans(timeline: Timeline, asked: list[float]) -> None:
+    scores = {"nrmse": 0.1}
+    timeline.set_residuals([Residual(t, "x", "seen", "", scores) for t in TIMES])
+    for period in (None, 5.0):
+        timeline.set_period(period)
+        for k, t in enumerate(TIMES):
+            bar = timeline._strip.rect_of(k)
+            assert bar is not None
+            assert bar.center().x() == pytest.approx(timeline._axis.scale().to_px(t))
+    bar = timeline._strip.rect_of(1)
+    assert bar is not None
+    QTest.mouseClick(timeline._strip, Qt.MouseButton.LeftButton, pos=bar.center().toPoint())
+    assert asked == [0.4]

@@ -9,7 +9,7 @@ from engine_kit import SHORT, moving_series
 from skimage.metrics import normalized_root_mse
 
 from noder.errors import InputError
-from noder.evaluate import carried_labels, label_rows, predicted
+from noder.evaluate import carried_labels, label_rows, predicted, rows_of
 from noder.fit import fit
 from noder.fit_config import FitConfig
 from noder.grid import Grid
@@ -35,6 +35,12 @@ def test_rows_name_their_rule_and_use_it() -> None:
     assert "first" not in rows[0]
     assert rows[2]["neighbours"]["nrmse_mask"] < rows[2]["blend"]["nrmse_mask"] < rows[2]["unchanged"]["nrmse_mask"]
     assert result.report.summary["first"]["nrmse"] == rows[2]["first"]["nrmse"]
+    assert result.report.summary["first"]["ncc_mask"] == rows[2]["first"]["ncc_mask"] > 0.5
+    alone = list(rows_of(result.trajectory, series, (1,), result.gains, mask, only="first"))
+    assert alone[3]["first"] == rows[3]["first"]
+    assert "neighbours" not in alone[3]
+    assert "folds" not in alone[3]
+    assert alone[1]["role"] == "excluded"
 
 
 def test_the_report_says_what_two_scans_can_support() -> None:

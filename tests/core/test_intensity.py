@@ -66,7 +66,7 @@ def moved(
 
     blank = [SeenScan(k, t, f"scan {k}", torch.zeros(1, *reference.shape)) for k, t in enumerate(TIMES)]
     bare = Trajectory(decoder, coefficients, blank, "years", grid)
-    scans = [replace(scan, volume=image(scan.time)) for scan in blank]
+    scans = [replace(scan, voxels=image(scan.time)) for scan in blank]
     return Trajectory(decoder, coefficients, scans, "years", grid)
 
 

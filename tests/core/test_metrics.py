@@ -10,7 +10,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from noder.errors import InputError
-from noder.metrics import dice, nrmse, psnr, similarity_scores, ssim, ssim_window
+from noder.metrics import dice, ncc, nrmse, psnr, similarity_scores, ssim, ssim_window
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +60,28 @@ def test_a_mask_selects_voxels(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert nrmse(truth, spoilt, mask) == nrmse(truth, prediction, mask)
 
 
+def test_ncc_is_pearsons_and_blind_to_gain_and_offset(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, prediction = pair
+    inside = truth > 300
+    assert ncc(truth, prediction) == pytest.approx(np.corrcoef(truth.ravel(), prediction.ravel())[0, 1], rel=1e-6)
+    assert ncc(truth, prediction, inside) == pytest.approx(
+        np.corrcoef(truth[inside].astype(float), prediction[inside].astype(float))[0, 1], rel=1e-9
+    )
+    assert ncc(truth, 3 * prediction + 50, inside) == pytest.approx(ncc(truth, prediction, inside), rel=1e-6)
+    assert ncc(truth, -truth) == pytest.approx(-1)
+    assert math.isnan(ncc(np.full((3, 3), 0.1), truth[0, :3, :3]))
+
+
 def test_all_scores_are_named_after_where_they_hold(pair: tuple[np.ndarray, np.ndarray]) -> None:
     truth, prediction = pair
     mask = truth > 500
     whole = similarity_scores(truth, prediction, 900)
-    assert whole.keys() == {"nrmse", "ssim", "psnr", "ssim_window", "data_range"}
+    assert whole.keys() == {"nrmse", "ssim", "ncc", "psnr", "ssim_window", "data_range"}
     both = similarity_scores(truth, prediction, 900, mask)
     assert both == whole | {
         "nrmse_mask": nrmse(truth, prediction, mask),
         "ssim_mask": ssim(truth, prediction, 900, mask),
+        "ncc_mask": ncc(truth, prediction, mask),
         "psnr_mask": psnr(truth, prediction, 900, mask),
     }
     assert both["ssim_window"] == 7
@@ -134,7 +147,7 @@ def test_a_range_that_is_none_is_refused(data_range: float) -> None:
 
 def test_empty_masks_and_other_shapes_are_refused() -> None:
     image = np.ones((8, 8, 8))
-    for score in (nrmse, lambda *a: psnr(*a[:2], 1.0, *a[2:]), lambda *a: ssim(*a[:2], 1.0, *a[2:])):
+    for score in (nrmse, ncc, lambda *a: psnr(*a[:2], 1.0, *a[2:]), lambda *a: ssim(*a[:2], 1.0, *a[2:])):
         with pytest.raises(InputError, match="mask is empty"):
             score(image, image, np.zeros(image.shape))
         with pytest.raises(InputError, match="mask has"):

@@ -1,7 +1,9 @@
 """NePhi finds known motion, in both directions, and is a trajectory like any other."""
 
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from engine_kit import box_grid, moving_series, push, texture
@@ -10,11 +12,14 @@ from noder.fields import DisplacementField
 from noder.fit import FitConfig, FitResult, fit
 from noder.grid import Grid
 from noder.methods import NephiSettings, Problem
-from noder.methods.mending import composed_maps, mended
+from noder.methods.carrier import Carrier
+from noder.methods.mending import composed_maps, composed_on, mended
 from noder.methods.nephi import NephiCurve, NephiFit
-from noder.methods.nephi_losses import Stage
+from noder.methods.nephi_losses import Descent, Stage
 from noder.methods.nephi_pair import PairFit
 from noder.methods.nephi_points import RandomPoints, correlation
+from noder.methods.neural_field import Codes
+from noder.methods.nodes import NodeDecoder
 from noder.methods.siren import Sizes
 from noder.store import load_result, save_result
 
@@ -66,6 +71,59 @@ def test_the_refining_stage_makes_it_better(fitted: NephiFit) -> None:
     assert coarse is not None
     assert both is not None
     assert error(both[0]) < 0.9 * error(coarse[0])
+
+
+@pytest.fixture(scope="module")
+def wide() -> NephiFit:
+    """Nodes of the refining stage four voxels apart: its maps are composed on every second voxel."""
+    run = NephiFit(problem(), replace(QUICK, node_spacing=5.0), seed=0)
+    for _ in run.run():
+        pass
+    return run
+
+
+def test_maps_are_composed_on_every_second_voxel_within_a_tenth_of_one(wide: NephiFit) -> None:
+    stages = wide.curve().links[0].stages
+    carrier = stages[1].decoder.carrier(GRID)
+    assert carrier.shape == (17, 17, 17)
+    assert np.allclose(carrier.corners_mm, GRID.corners_mm)
+    half, full = composed_maps(stages, carrier), composed_maps(stages, GRID)
+    assert half is not None
+    assert full is not None
+    on = Carrier(GRID, carrier)
+    for ours, true in zip(half, full, strict=True):
+        assert float(true.norm(dim=0).max()) > 1.5
+        apart = (on.spread(ours) - true).norm(dim=0)
+        assert float(apart.mean()) < 0.02
+        assert float(apart.max()) < 0.1
+
+
+def test_maps_of_nearer_nodes_are_composed_on_all_voxels() -> None:
+    assert NodeDecoder.every(GRID, 3.0).carrier(GRID) is GRID
+    thick = Grid((32, 32, 32), np.diag([1.0, 1.0, 3.0, 1.0]))
+    assert NodeDecoder.every(thick, 4.0).carrier(thick).shape == (17, 17, 32)
+
+
+def test_the_gradient_in_the_codes_is_that_of_finite_differences(wide: NephiFit) -> None:
+    """Of similarity, smoothness and folds of the composed map, in both directions, through carrier and networks."""
+    first, second = wide.curve().links[0].stages
+    settings = replace(QUICK, inverse_consistency=0.0, prior=0.0, folding=1000.0)
+
+    def descent(codes: Codes) -> Descent:
+        stage = replace(second, codes=codes)
+        before = partial(composed_on, [first])
+        return Descent(problem(), settings, stage, second.decoder, (1, 1, 1), before)
+
+    codes, chance = second.codes.learnable(), torch.Generator()
+    descent(codes).backward(chance)
+    assert codes.local.grad is not None
+    way = codes.local.grad / codes.local.grad.norm()  # uphill
+    step = 0.02
+    ahead, behind = (
+        sum(descent(Codes(codes.whole, codes.local + by * way).learnable()).backward(chance).values())
+        for by in (step, -step)
+    )
+    assert (ahead - behind) / (2 * step) == pytest.approx(float(codes.local.grad.norm()), rel=0.02)
 
 
 def test_what_is_composed_is_what_the_trajectory_shows(fit_of_series: FitResult) -> None:

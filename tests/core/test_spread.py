@@ -8,6 +8,7 @@ from engine_kit import SHORT, box_grid, moving_series
 
 from noder.carriers import SeenScan
 from noder.decoder import Decoder
+from noder.ensemble import displacement_sd, maps_of, root_mean_square
 from noder.errors import UsageError
 from noder.fit import fit
 from noder.fit_config import FitConfig
@@ -53,7 +54,7 @@ def test_the_spread_of_known_shifts_is_their_standard_deviation() -> None:
     assert spread_at([shifting(2.0)] * 3, 2.0, mask)["displacement_sd_mm"] == 0
 
 
-def test_only_the_first_fit_is_kept_and_the_others_tell_the_spread() -> None:
+def test_the_first_fit_is_shown_and_the_maps_of_the_others_are_kept() -> None:
     series, _ = moving_series()
     seen, result = run(CONFIG, 3)
     alone = fit(series, CONFIG)
@@ -68,6 +69,16 @@ def test_only_the_first_fit_is_kept_and_the_others_tell_the_spread() -> None:
     steps = [p.step for p in seen if "scoring" not in p.stage]
     assert steps == list(range(1, 46))
     assert {p.total for p in seen} == {45}
+    second = fit(series, replace(CONFIG, seed=1)).trajectory
+    assert torch.equal(result.trajectory.others[0].field(second.grid, 2.5).u, second.field(second.grid, 2.5).u)
+    assert all(other.scans is result.trajectory.scans for other in result.trajectory.others)
+    assert len(result.other_models) == 2
+    mask = torch.from_numpy(result.mask()[0])
+    sd = displacement_sd(maps_of(result.trajectory), second.grid, 4.5)
+    assert root_mean_square(sd, mask) == pytest.approx(result.report.spread[-1]["displacement_sd_mm"], rel=0.02)
+    assert alone.trajectory.others == ()
+    with pytest.raises(ValueError, match="two maps or more"):
+        displacement_sd(maps_of(alone.trajectory), second.grid, 4.5)
     assert all(p.trajectory is None for p in seen if p.stage.startswith("seed"))
 
 
@@ -75,9 +86,11 @@ def test_stopping_leaves_the_spread_to_the_fits_that_are_done() -> None:
     _, early = run(CONFIG, 3, stop_at=4)
     assert early.stopped
     assert early.report is None
+    assert early.trajectory.others == ()
     _, later = run(CONFIG, 3, stop_at=15 + 5 + 15 + 4)  # the first, its scoring, the second, some of the third
     assert not later.stopped
     assert later.report.spread[0]["seeds"] == 2
+    assert len(later.trajectory.others) == len(later.other_models) == 1
 
 
 @pytest.mark.parametrize(

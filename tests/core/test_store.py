@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from noder.fit import FitResult, fit
 from noder.fit_config import FitConfig
 from noder.image import write_volume
 from noder.series import ImageSeries
+from noder.spread import seeds_steps
 from noder.store import load_result, save_result
 
 
@@ -48,6 +50,35 @@ def test_it_opens_again_with_bit_equal_predictions_report_and_history(
     assert again.config == result.config
     assert again.gains == result.gains
     assert [step.losses for step in again.history] == [step.losses for step in result.history]
+
+
+def test_the_maps_of_other_seeds_are_kept_and_open_again_bit_equal(scans: Path, tmp_path: Path) -> None:
+    series = ImageSeries.from_paths([scans / f"scan_{k}.nii.gz" for k in range(4)], times=[0, 1, 2, 3], unit="years")
+    steps = seeds_steps(series, FitConfig(settings=replace(SHORT, fine_iterations=0), seed=5), 3)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        several = end.value
+    out = tmp_path / "out"
+    save_result(several, out)
+    assert {path.name for path in out.glob("model*")} == {
+        "model.safetensors", "model_seed_6.safetensors", "model_seed_7.safetensors",
+    }  # fmt: skip
+    again = load_result(out)
+    grid = again.series.grid
+    for mine, theirs in zip(again.trajectory.others, several.trajectory.others, strict=True):
+        assert torch.equal(mine.field(grid, 2.2).u, theirs.field(grid, 2.2).u)
+        assert not torch.equal(mine.field(grid, 2.2).u, again.trajectory.field(grid, 2.2).u)
+    save_result(again, tmp_path / "twice")
+    assert (tmp_path / "twice" / "model_seed_7.safetensors").read_bytes() == (
+        out / "model_seed_7.safetensors"
+    ).read_bytes()
+    save_result(fitted(scans), out)  # of one seed: the others' models belong to no fit any more
+    assert [path.name for path in out.glob("model*")] == ["model.safetensors"]
+    (tmp_path / "twice" / "model_seed_6.safetensors").unlink()
+    with pytest.raises(InputError, match="model_seed_6"):
+        load_result(tmp_path / "twice")
 
 
 def test_result_json_says_what_the_readme_promises(result: FitResult, tmp_path: Path) -> None:

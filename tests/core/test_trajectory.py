@@ -159,7 +159,7 @@ def test_the_residual_is_what_the_other_scans_do_not_predict() -> None:
     clean = still.scans[0].volume
     random = torch.Generator().manual_seed(2)
     noisy = [clean + sd * torch.randn(clean.shape, generator=random) for sd in (10.0, 80.0, 10.0)]
-    scans = [replace(scan, volume=volume) for scan, volume in zip(still.scans, noisy, strict=True)]
+    scans = [replace(scan, voxels=volume) for scan, volume in zip(still.scans, noisy, strict=True)]
     trajectory = Trajectory(still.decoder, still._curve, scans, "years", still.stored_grid)
     mask = np.ones(trajectory.grid.shape, dtype=bool)
     residuals = [trajectory.residual(k, mask) for k in range(3)]

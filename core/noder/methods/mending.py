@@ -28,12 +28,18 @@ _SHRINK = 0.25
 
 def composed_maps(stages: Sequence[Stage], grid: Grid) -> Maps | None:
     """phi - id of all stages, and of their inverses, (3,I,J,K) in voxels each; None for no stage."""
+    return composed_on(stages, grid) if stages else None
+
+
+def composed_on(stages: Sequence[Stage], grid: Grid) -> Maps:
+    """The same for one stage or more, on any grid along the axes of theirs."""
     total: Maps | None = None
     for stage in stages:
         decode = Separable(stage.decoder.matrices(grid)).to(stage.codes.whole.device)
         c, back = (_in_voxels(stage, inverse, grid) for inverse in (False, True))
         u, v = decode(c if stage.damping is None else c * stage.damping), decode(back)
         total = (u, v) if total is None else (u + composed(total[0], u), total[1] + composed(v, total[1]))
+    assert total is not None
     return total
 
 
@@ -61,7 +67,8 @@ def _in_voxels(stage: Stage, inverse: bool, grid: Grid) -> Tensor:
     """Coefficients of a direction (3,a,b,c) in voxels along the axes of `grid`, before any damping."""
     with torch.no_grad():
         c = stage.fields()[inverse].coefficients(stage.codes)
-    to_voxel = torch.as_tensor(grid.inverse_affine[:3, :3].copy(), dtype=c.dtype, device=c.device) * min(grid.spacing)
+    unit_mm = min(stage.decoder.grid.spacing)
+    to_voxel = torch.as_tensor(grid.inverse_affine[:3, :3] * unit_mm, dtype=c.dtype, device=c.device)
     return (to_voxel @ c.flatten(1)).reshape(c.shape)
 
 

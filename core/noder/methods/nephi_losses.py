@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from noder.grid import Grid, Triple, block_mean, sample_at_index
+from noder.methods.carrier import Carrier
 from noder.methods.nephi_points import RandomPoints
 from noder.methods.nephi_settings import NephiSettings
 from noder.methods.neural_field import Codes, NeuralField, code_shape, fields_of, gradient_inverse_consistency
@@ -15,6 +17,7 @@ from noder.methods.nodes import NodeDecoder
 from noder.methods.problem import Level, Problem, added
 from noder.methods.siren import Decoders, Sizes
 from noder.methods.svf import composed
+from noder.separable import Separable
 
 Maps = tuple[Tensor, Tensor]
 """phi - id and its inverse - id, (3,I,J,K) in voxels each."""
@@ -68,7 +71,8 @@ class Stage:
 class Descent:
     """The losses of a stage on images reduced by `factors`, and their gradient in its networks and codes.
 
-    `decoder` holds the nodes at which the networks are evaluated, `previous` the maps of the stages before.
+    `decoder` holds the nodes at which the networks are evaluated; `before` gives the maps of the stages before on a
+    grid. Maps are composed on a `Carrier`, and compared on all voxels.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class Descent:
         stage: Stage,
         decoder: NodeDecoder,
         factors: Triple,
-        previous: Maps | None,
+        before: Callable[[Grid], Maps] | None,
     ) -> None:
         self.settings, self.stage, self.factors = settings, stage, factors
         self._by_points = settings.similarity == "global"
@@ -91,10 +95,13 @@ class Descent:
         self.name = level.name
         self._last = torch.tensor(level.grid.shape, device=pair.mask.device) - 1
         self._random = [_random_points(each, factors, settings) for each in (pair, turned) if self._by_points]
-        self._previous: list[Tensor | None] = [None, None]
-        if previous is not None:
-            scale = previous[0].new_tensor(factors)[:, None, None, None]
-            self._previous = [(block_mean(u, factors) / scale).contiguous() for u in previous]
+        composes = before is not None and not self._by_points
+        grid, device = decoder.carrier(level.grid) if composes else level.grid, pair.mask.device
+        self._carrier = Carrier(level.grid, grid, keeps=True).to(device)
+        self._decode = Separable(decoder.matrices(grid), keeps=True).to(device)
+        to_voxel = grid.inverse_affine[:3, :3] * pair.voxel_mm
+        self._to_voxel = torch.as_tensor(to_voxel, dtype=torch.float32, device=device)
+        self._previous: Maps | tuple[None, None] = (None, None) if before is None else before(grid)
 
     def backward(self, chance: torch.Generator) -> dict[str, float]:
         """Weighted losses by name; their gradient is added to that of whatever parameters are not frozen."""
@@ -106,14 +113,16 @@ class Descent:
         """Local correlation, folding and smoothness of the composed map on all voxels."""
         level = self._levels[inverse]
         c = self._fields[inverse].coefficients(self.stage.codes)
-        u = level.displacement(c.detach())
+        u = self._decode((self._to_voxel @ c.detach().flatten(1)).reshape(c.shape))
         total, leaf = self._composed(u, inverse)
-        similarity, gradient = level.match(total, 1)
+        similarity, of_voxels = level.match(self._carrier.spread(total), 1)
+        gradient = self._carrier.gathered(of_voxels)
         folding = level.folding(total, gradient)
         if leaf is not None:
             (gradient,) = torch.autograd.grad(total, leaf, gradient)
         regular, of_c = level.regularity(c)
-        c.backward((level.taken_back(gradient) + of_c) / 2)
+        taken_back = self._to_voxel.T @ self._decode.transposed(gradient).flatten(1)
+        c.backward((taken_back.reshape(c.shape) + of_c) / 2)
         return {name: value / 2 for name, value in {"similarity": similarity, **folding, **regular}.items()}
 
     def _at_points(self, inverse: bool, chance: torch.Generator) -> dict[str, float]:

@@ -6,14 +6,14 @@ import copy
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 
 from noder.grid import Grid, Triple
 from noder.methods.hybrid_encoder import CUBE
-from noder.methods.mending import composed_maps, mended
-from noder.methods.nephi_losses import Descent, Maps, Stage
+from noder.methods.mending import composed_maps, composed_on, mended
+from noder.methods.nephi_losses import Descent, Stage
 from noder.methods.nephi_settings import NephiSettings
 from noder.methods.nephi_weights import Networks, read_networks
 from noder.methods.neural_field import code_shape
@@ -107,18 +107,20 @@ class PairFit:
             begin, end = end, end + plan.total
             if self.step >= end and self.stages[number].damping is not None:
                 continue
-            previous = composed_maps(self.stages[:number], self.pair.grid)
             if len(self.stages) == number:
-                self._begin(self._started(number, plan, previous))
+                self._begin(self._started(number, plan))
+            before = partial(composed_on, self.stages[:number]) if number else None
             at, descent = begin, None
             for factors, count in plan.levels:
                 at += count
                 descent = None  # its memory, before the next one takes more
                 if self.step < at:
                     decoder = _nodes_at(self.pair.grid, plan, factors)
-                    descent = Descent(self.pair, self.settings, self.stages[number], decoder, factors, previous)
+                    descent = Descent(self.pair, self.settings, self.stages[number], decoder, factors, before)
                     while self.step < at:
                         yield self._descend(descent, plan, begin, len(self.plans) > 1 and number)
+            descent = None
+            previous = composed_maps(self.stages[:number], self.pair.grid)
             self.stages[number] = mended(self.stages[number], self.pair.grid, previous)
 
     def state(self) -> State:
@@ -144,12 +146,13 @@ class PairFit:
                 assert self._optimiser is not None
                 take_moments(self._optimiser, "adam", state)
 
-    def _started(self, number: int, plan: StagePlan, previous: Maps | None) -> Stage:
+    def _started(self, number: int, plan: StagePlan) -> Stage:
         """What a stage begins with: the identity, or what the encoder makes of the images as they lie by now."""
         grid, settings = self.pair.grid, self.settings
         if settings.mode == "optimise":
             return Stage.fresh(grid, plan.spacing, plan.codes, sizes_of(settings), self.seed + number)
         moving, fixed = self.pair.images
+        previous = composed_maps(self.stages[:number], grid)
         if previous is not None:
             moving = composed(moving, previous[0])
         networks = copy.deepcopy(self._networks).to(self._device)

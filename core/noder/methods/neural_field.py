@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noder.composition import Box
 from noder.decoder import Matrices, apply_separable, as_tensor
 from noder.grid import Grid, Triple
 from noder.methods.nodes import NodeDecoder
-from noder.methods.siren import Decoders, ModulatedSiren, Sizes
+from noder.methods.siren import Decoders, ModulatedSiren, Placed, Sizes
 from noder.trilinear import trilinear
-
-Box = tuple[slice, slice, slice]
 
 CODE_START = 0.1
 """Standard deviation of fresh codes: enough to be told from 0, where the identity lies."""
@@ -86,7 +85,7 @@ class NeuralField:
         """f at the nodes in `box` (3,a,b,c), in voxels of the finest axis along RAS."""
         box = box or _all(self.decoder.nodes)
         local = apply_separable(self._interpolation(codes, box), codes.local)
-        moved = self.network(self._features(box, local), codes.whole, local.flatten(1).T)
+        moved = self.network(self._placed(box, local), codes.whole, local.flatten(1).T)
         turned: Tensor = self._turn.to(moved) @ moved.T
         return turned.reshape(3, *local.shape[1:])
 
@@ -94,14 +93,22 @@ class NeuralField:
         """x + f(x, z(x)) at points (N,3) in [-1,1], there; differentiable twice."""
         sizes = torch.tensor(codes.local.shape[1:], dtype=x.dtype, device=x.device)
         local = trilinear(codes.local, (x + 1) / 2 * (sizes - 1))
-        moved: Tensor = self.network.unit * self.network(self.network.features(x), codes.whole, local)
+        at = self.network.placed(self.network.features(x))
+        moved: Tensor = self.network.unit * self.network(at, codes.whole, local)
         return x + moved
 
-    def _features(self, box: Box, like: Tensor) -> Tensor:
-        if box == _all(self.decoder.nodes):
-            return self._all_features.to(like)
-        features: Tensor = self.network.features(_points(self.decoder.nodes, box).to(like))
-        return features
+    def _placed(self, box: Box, like: Tensor) -> Placed:
+        """Kept for all nodes: their features, and where the weights stand what the network makes of them."""
+        if box != _all(self.decoder.nodes):
+            return self.network.placed(self.network.features(_points(self.decoder.nodes, box).to(like)))
+        if any(weight.requires_grad for weight in self.network.parameters()):
+            return self.network.placed(self._all_features.to(like))
+        return self._all_placed
+
+    @cached_property
+    def _all_placed(self) -> Placed:
+        points = _points(self.decoder.nodes, _all(self.decoder.nodes)).to(self.network.frequencies)
+        return self.network.placed(self.network.features(points))
 
     @cached_property
     def _all_features(self) -> Tensor:

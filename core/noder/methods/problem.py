@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noder import kernels
+from noder.composition import Box
 from noder.decoder import SeparableDecoder
 from noder.fields import warp_voxels
 from noder.grid import Grid, Triple, block_mean
 from noder.regularity import FORMS, Folding
 from noder.separable import Separable
 from noder.similarity import LocalNCC
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)

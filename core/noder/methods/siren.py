@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +46,18 @@ class Sizes:
         return cls(whole, local, tensors["forwards.frequencies"].shape[1], hidden, layers, unit)
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """What a network makes of points alone, before it reads a code: (N,hidden) each."""
+
+    hidden: Tensor
+    """The first layer of the synthesis network."""
+    gates: tuple[Tensor, ...]
+    """What the features give to each layer of the modulation network."""
+
+
 class ModulatedSiren(nn.Module):
-    """f of Fourier features (N, 2 frequencies), the whole code (G,) and local ones (N,L) -> (N,3)."""
+    """f of points, by their Fourier features (N, 2 frequencies), the whole code (G,) and local ones (N,L) -> (N,3)."""
 
     frequencies: Tensor
     unit: Tensor
@@ -68,26 +79,25 @@ class ModulatedSiren(nn.Module):
         angles = 2 * math.pi * (x @ self.frequencies)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
-    def forward(self, features: Tensor, whole: Tensor, local: Tensor) -> Tensor:
+    def placed(self, features: Tensor) -> Placed:
+        """What stays the same for every code, while the weights do: a third of the work."""
+        width = features.shape[-1]
+        gates = tuple(F.linear(features, layer.weight[:, -width:], layer.bias) for layer in self._gates())
+        return Placed(torch.sin(self.synthesis[0](features)), gates)
+
+    def forward(self, at: Placed, whole: Tensor, local: Tensor) -> Tensor:
         """f; the inputs of a layer are multiplied one by one, since side by side they would take twice the memory."""
-        hidden, gate = features, None
-        for k, (synthesis, modulation) in enumerate(zip(self.synthesis, self.modulation, strict=True)):
-            gate = torch.sin(self._modulated(modulation, gate, whole, local, features))
-            frequency = HIDDEN_FREQUENCY if k else 1.0
-            hidden = torch.sin(frequency * synthesis(hidden)) * gate
+        hidden, gate = at.hidden, None
+        for k, (layer, of_place) in enumerate(zip(self._gates(), at.gates, strict=True)):
+            gate = torch.sin(_modulated(layer, gate, whole, local, of_place))
+            if k > 0:
+                hidden = torch.sin(HIDDEN_FREQUENCY * self.synthesis[k](hidden))
+            hidden = hidden * gate
         moved: Tensor = self.last(hidden)
         return moved
 
-    def _modulated(
-        self, layer: nn.Module, gate: Tensor | None, whole: Tensor, local: Tensor, features: Tensor
-    ) -> Tensor:
-        """The layer of [gate, whole, local, features]; the whole code is one for all points."""
-        assert isinstance(layer, nn.Linear)
-        widths = [0 if gate is None else gate.shape[-1], len(whole), local.shape[-1], features.shape[-1]]
-        of_gate, of_whole, of_local, of_features = layer.weight.split(widths, dim=1)
-        total = F.linear(features, of_features, layer.bias + of_whole @ whole)
-        total = torch.addmm(total, local, of_local.T)
-        return total if gate is None else torch.addmm(total, gate, of_gate.T)
+    def _gates(self) -> list[nn.Linear]:
+        return [cast(nn.Linear, layer) for layer in self.modulation]
 
     def _start(self) -> None:
         for k, layer in enumerate(self.synthesis):
@@ -97,6 +107,16 @@ class ModulatedSiren(nn.Module):
             nn.init.uniform_(layer.weight, -reach, reach)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+
+
+def _modulated(layer: nn.Linear, gate: Tensor | None, whole: Tensor, local: Tensor, of_place: Tensor) -> Tensor:
+    """The layer of [gate, whole, local, features]; the whole code is one for all points."""
+    before = 0 if gate is None else gate.shape[-1]
+    of_gate, of_whole, of_local, _ = layer.weight.split(
+        [before, len(whole), local.shape[-1], layer.in_features - before - len(whole) - local.shape[-1]], dim=1
+    )
+    total = torch.addmm(of_place + of_whole @ whole, local, of_local.T)
+    return total if gate is None else torch.addmm(total, gate, of_gate.T)
 
 
 class Decoders(nn.Module):

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from noder import kernels
+from noder.composition import Box
 from noder.decoder import Decoder, apply_separable, as_tensor
 from noder.flow import halved_grid
 from noder.grid import Grid, Triple, sample_at_index
+from noder.methods.carrier import Carrier
 from noder.methods.optimiser import course
-from noder.methods.problem import Box, Iteration, Level, Problem, pyramid
+from noder.methods.problem import Iteration, Level, Problem, pyramid
 from noder.methods.settings import FieldSettings
-from noder.separable import Separable, cubic_matrix
 
 _FIRST_STEP = 2.0
 """The first step is shorter than this, in voxels: with shorter ones the error is no smaller, since each squaring reads
@@ -103,15 +103,8 @@ class Exponential:
         self.grid = grid or decoder.grid
         self.carrier = halved_grid(self.grid, decoder, rough=rough) if halved else self.grid
         self._matrices = decoder.matrices(self.carrier)
-        self._finer: Separable | None = None
-        if self.carrier is not self.grid or box is not None:
-            rows = box or (slice(None),) * 3
-            x, y, z = (
-                cubic_matrix(m, n)[part] for m, n, part in zip(self.carrier.shape, self.grid.shape, rows, strict=True)
-            )
-            self._finer = Separable((x, y, z), keeps=keeps)
+        self._carrier = Carrier(self.grid, self.carrier, box=box, keeps=keeps)
         self._to_voxels = as_tensor(self.carrier.inverse_affine[:3, :3] * min(decoder.grid.spacing))
-        self._scale = as_tensor(np.divide(self.carrier.spacing, self.grid.spacing))[:, None, None, None]
 
     @classmethod
     def at(cls, level: Level, decoder: Decoder) -> Exponential:
@@ -121,8 +114,8 @@ class Exponential:
     def to(self, device: torch.device) -> Exponential:
         """Move the matrices to `device`, in place."""
         x, y, z = (m.to(device) for m in self._matrices)
-        self._matrices, self._finer = (x, y, z), self._finer and self._finer.to(device)
-        self._to_voxels, self._scale = self._to_voxels.to(device), self._scale.to(device)
+        self._matrices, self._carrier = (x, y, z), self._carrier.to(device)
+        self._to_voxels = self._to_voxels.to(device)
         return self
 
     def __call__(self, c: Tensor) -> Tensor:
@@ -139,11 +132,11 @@ class Exponential:
 
     def spread(self, u: Tensor) -> Tensor:
         """`u` of `carried` -> (3,I,J,K) in voxels of `grid`, in the box; outside of autograd."""
-        return u.detach() if self._finer is None else self._finer(u.detach() * self._scale)
+        return self._carrier.spread(u)
 
     def gathered(self, gradient: Tensor) -> Tensor:
         """The transpose of `spread`: a gradient (3,I,J,K) on the voxels of the box -> one on `carrier`."""
-        return gradient.detach() if self._finer is None else self._finer.transposed(gradient) * self._scale
+        return self._carrier.gathered(gradient)
 
 
 @dataclass(frozen=True)

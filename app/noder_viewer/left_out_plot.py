@@ -1,0 +1,87 @@
+"""The scores of left-out scans against their times, a line a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from noder_viewer import theme
+
+
+class LeftOutPlot(QWidget):
+    """Dots joined within the scans; a hollow dot is an extrapolation, and stands alone."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Scores of the left-out scans over time")
+        self._plot = pg.PlotWidget()
+        self._shown: tuple[Any, ...] = ()
+        self._legend = QLabel("", self, wordWrap=True)
+        self._dress()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._plot, 1)
+        column.addWidget(self._legend)
+        self.setMinimumHeight(200)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress()
+            if self._shown:
+                self.set_scores(*self._shown)
+
+    def _dress(self) -> None:
+        """In the colours of the look that is on."""
+        self._plot.setBackground(theme.BACKGROUND)
+        item = self._plot.getPlotItem()
+        item.setMenuEnabled(False)
+        item.hideButtons()
+        item.setMouseEnabled(x=False, y=False)
+        item.showGrid(x=True, y=True, alpha=0.15)
+        for side in ("left", "bottom"):
+            item.getAxis(side).setTextPen(theme.TEXT)
+            item.getAxis(side).setPen(theme.LINE)
+            item.getAxis(side).enableAutoSIPrefix(False)
+
+    def set_scores(
+        self,
+        times: Sequence[float],
+        beyond: Sequence[bool],
+        scores: Mapping[str, Sequence[float]],
+        axes: tuple[str, str],
+    ) -> None:
+        """`scores` by prediction, as long as `times`; `axes`: what stands below and at the left."""
+        self._shown = (times, beyond, scores, axes)
+        self._plot.clear()
+        item = self._plot.getPlotItem()
+        item.setLabel("bottom", axes[0], color=theme.MUTED)
+        item.setLabel("left", axes[1], color=theme.MUTED)
+        t, out = np.asarray(times, dtype=np.float64), np.asarray(beyond, dtype=bool)
+        legend, colours = [], theme.palette().series
+        for k, (name, row) in enumerate(scores.items()):
+            colour, values = colours[k % len(colours)], np.asarray(row, dtype=np.float64)
+            style = Qt.PenStyle.SolidLine if k < len(colours) else Qt.PenStyle.DashLine
+            self._dots(t[~out], values[~out], colour, pg.mkPen(colour, width=1.6, style=style), colour)
+            self._dots(t[out], values[out], colour, None, theme.BACKGROUND)
+            mark = "▬" if k < len(colours) else "╌"
+            legend.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{name}')
+        extra = "&emsp;○&nbsp;extrapolated" if out.any() else ""
+        self._legend.setText("&emsp;".join(legend) + extra)
+
+    def _dots(self, x: object, y: object, colour: str, pen: object, fill: str) -> None:
+        self._plot.plot(
+            x,
+            y,
+            pen=pen,
+            symbol="o",
+            symbolSize=7,
+            symbolPen=pg.mkPen(colour, width=1.4),
+            symbolBrush=fill,
+            antialias=True,
+        )
