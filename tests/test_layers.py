@@ -97,7 +97,18 @@ ORDER = [
 ]
 
 SCREEN = {"PySide6", "PyQt6", "qtpy", "superqt", "pyqtgraph", "napari", "vispy"}
-WITHOUT_QT = {"noder_viewer/session.py", "noder_viewer/scene.py", "noder_viewer/overlays.py"}
+WITHOUT_QT = {
+    "noder_viewer/session.py",
+    "noder_viewer/scene.py",
+    "noder_viewer/overlays.py",
+    "noder_viewer/action_search.py",
+    "noder_viewer/layer_rows.py",
+    "noder_viewer/layers.py",
+    "noder_viewer/layouts.py",
+    "noder_viewer/lightbox.py",
+    "noder_viewer/palettes.py",
+    "noder_viewer/window_presets.py",
+}
 OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that import it
     "torchdiffeq": ("noder/methods/",),
     "numba": ("noder/kernels/",),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QWidget
 
-from noder_viewer import theme
-
-_COLOURS = {"info": theme.ACCENT, "warning": theme.WARNING, "error": theme.ERROR}
+from noder_viewer.restyle import set_property
 
 
 class Banner(QFrame):
@@ -27,11 +25,14 @@ class Banner(QFrame):
         self.bar.setTextVisible(False)
         self.bar.setFixedWidth(120)
         self.button = QPushButton()
+        self.button.setAccessibleName("Nothing to do")
         self.button.clicked.connect(self._on_button)
         self.cross = QToolButton()
         self.cross.setText("✕")
         self.cross.setAutoRaise(True)
         self.cross.setToolTip("Dismiss")
+        self.cross.setAccessibleName("Dismiss")
+        self.cross.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.cross.clicked.connect(self.clear)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 6, 6)
@@ -48,19 +49,15 @@ class Banner(QFrame):
 
     def set_message(self, text: str, level: str = "error", *, remedy: tuple[str, str] | None = None) -> None:
         """Show `text`; `level` is "info", "warning" or "error"; `remedy` is (key, text of the button)."""
-        self._show(text, level)
         self._key, words = remedy or ("", "")
-        self.button.setText(words)
-        self.button.setVisible(bool(words))
+        self._show(text, level, words)
         self.bar.hide()
         self.cross.show()
 
     def set_busy(self, text: str, *, cancel: str = "") -> None:
         """Show that something runs; `cancel` is the key that its Cancel button emits, "" for none."""
-        self._show(text, "info")
+        self._show(text, "info", "Cancel" if cancel else "")
         self._key = cancel
-        self.button.setText("Cancel")
-        self.button.setVisible(bool(cancel))
         self.bar.setRange(0, 0)
         self.bar.show()
         self.cross.hide()
@@ -70,11 +67,12 @@ class Banner(QFrame):
         self.label.clear()
         self.hide()
 
-    def _show(self, text: str, level: str) -> None:
+    def _show(self, text: str, level: str, words: str) -> None:
         self.label.setText(text)
-        self.setStyleSheet(
-            f"#banner {{ background: {theme.FIELD}; border: 0; border-left: 4px solid {_COLOURS[level]}; }}"
-        )
+        self.button.setText(words)
+        self.button.setAccessibleName(words or "Nothing to do")
+        self.button.setVisible(bool(words))
+        set_property(self, "level", level)
         self.show()
 
     def _on_button(self) -> None:

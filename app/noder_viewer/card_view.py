@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from noder_viewer import theme
-
 if TYPE_CHECKING:
     from noder.card import Card, Concern
 
@@ -21,7 +19,6 @@ class CardView(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("card")
-        self.setStyleSheet(f"#card {{ border: 1px solid {theme.LINE}; border-radius: 4px; }}")
         self.head = QToolButton()
         self.head.setCheckable(True)
         self.head.setAutoRaise(True)
@@ -70,7 +67,7 @@ class CardView(QFrame):
         while self._rows.rowCount():
             self._rows.removeRow(0)
         for title, words in card.facts:
-            self._rows.addRow(_label(title, theme.MUTED), _label(words, theme.TEXT))
+            self._rows.addRow(_label(title, "muted"), _label(words, ""))
 
     def _fill_concerns(self, card: Card) -> None:
         _empty(self._concerns)
@@ -85,7 +82,7 @@ class CardView(QFrame):
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        column.addWidget(_label(concern.sentence, theme.WARNING if concern.is_warning else theme.MUTED))
+        column.addWidget(_label(concern.sentence, "warning" if concern.is_warning else "muted"))
         for name in concern.remedies:
             button = self.buttons.get(name)
             if button is None:
@@ -106,10 +103,11 @@ class CardView(QFrame):
             self.remedy_requested.emit(str(button.property("remedy")))
 
 
-def _label(text: str, colour: str) -> QLabel:
+def _label(text: str, tone: str) -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setStyleSheet(f"color: {colour};")
+    if tone:
+        label.setProperty(tone, True)
     label.setAlignment(Qt.AlignmentFlag.AlignTop)
     return label
 

@@ -13,11 +13,13 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 import noder
 from noder.errors import NoderError
+from noder_viewer.command_palette import CommandPalette
 from noder_viewer.exporting import grab_png, unused
 from noder_viewer.jobs import write_picture
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
+from noder_viewer.window_presets import PRESETS
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
@@ -49,6 +51,7 @@ class Commands:
             controller.settings,
         )
         self._sheet: ShortcutSheet | None = None
+        self._palette: CommandPalette | None = None
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Name of an action -> what it does."""
@@ -81,6 +84,11 @@ class Commands:
             "toggle_spread": partial(self.toggle_overlay, "spread"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
             "toggle_radiological": self.toggle_radiological,
+            **{f"window_{name}": partial(controller.set_preset, name) for name in PRESETS},
+            "add_slice_layers": self.add_slice_layers,
+            "toggle_bars": controller.layering.toggle_bars,
+            **controller.arranging.handlers(),
+            **controller.theming.handlers(),
             "build_volume": controller.build_volume,
             "reset_views": controller.reset_views,
             "toggle_playing": timeline.toggle_playing,
@@ -90,6 +98,7 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            "show_palette": self.show_palette,
             "toggle_periodic": timeline.toggle_periodic,
             "toggle_mode": timeline.toggle_mode,
             "next_metric": timeline.next_metric,
@@ -179,6 +188,14 @@ class Commands:
             for path in map(Path, names):
                 self._add_layer(path)
 
+    def add_slice_layers(self) -> None:
+        """Ask for images or label maps that lie over the slices."""
+        start = str(self._settings.folder("open"))
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Lay images or label maps over the slices", start, _SCANS)
+        if names:
+            self._window.show_panel(self._window.layer_panel)
+            self._controller.layering.add([Path(name) for name in names])
+
     def toggle_overlay(self, name: str) -> None:
         """Switch the overlay whose field of `OverlaySettings` is `name`."""
         overlays = self._session.overlays
@@ -193,6 +210,11 @@ class Commands:
         self._sheet = self._sheet or ShortcutSheet(self._window)
         self._sheet.show()
         self._sheet.raise_()
+
+    def show_palette(self) -> None:
+        """Open the command palette."""
+        self._palette = self._palette or CommandPalette(self._window.actions_by_name, self._window)
+        self._palette.open_over(self._window)
 
     def show_about(self) -> None:
         """Say what this is."""

@@ -69,6 +69,7 @@ class CompareBar(QWidget):
         self.pulled.setMinimumContentsLength(10)
         self.pulled.activated.connect(self._on_pulled)
         self.square = QDoubleSpinBox()
+        self.square.setAccessibleName("Side of the squares")
         self.square.setRange(0.5, 500.0)
         self.square.setDecimals(1)
         self.square.setSuffix(" mm")

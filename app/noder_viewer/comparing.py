@@ -48,7 +48,7 @@ class Comparing(QObject):
 
     def mark(self) -> None:
         """Show the panes at the next turn of the event loop, if they are seen."""
-        if (self._session.methods.on or self._controller.window.pictures.currentIndex()) and not self._turn.isActive():
+        if (self._session.methods.on or self._controller.window.screens.currentIndex()) and not self._turn.isActive():
             self._turn.start(0)
 
     def refresh(self) -> None:

@@ -23,7 +23,7 @@ MOVING, FIXED = 0, 1
 PULLED_AT: dict[Pulled, float] = {"moving": 1.0, "fixed": 0.0}
 """The time at which the pulled image lies on the other."""
 
-_recent = Recent(per_owner=24)
+_recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
 
 def images(session: Session, plane: Plane) -> tuple[SliceImage, ...]:

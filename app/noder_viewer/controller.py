@@ -9,9 +9,9 @@ import dataclasses
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from noder_viewer.arranging import Arranging
 from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
@@ -23,6 +23,7 @@ from noder_viewer.flicker import Flicker
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
+from noder_viewer.layering import Layering
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
@@ -37,8 +38,10 @@ from noder_viewer.registering import Registering
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
 from noder_viewer.slices import SliceView
+from noder_viewer.theming import Theming
 from noder_viewer.time_feed import TimeFeed
 from noder_viewer.volume_counts import VolumeCounts
+from noder_viewer.window_presets import AUTO, preset
 
 WARM_UP_AFTER_MS = 60
 """After the window is shown: its first paint comes before the heavy imports."""
@@ -63,6 +66,9 @@ class Controller(QObject):
         self.flicker = Flicker(session, self)
         self.time_feed = TimeFeed(window.timeline, session, self)
         self.opening = Opening(window, session, settings, self.presenter, self.fitting, self.registering)
+        self.arranging = Arranging(window, session, settings, self)
+        self.theming = Theming(window, settings, self.presenter, self)
+        self.layering = Layering(window, session, self)
         self.exporting = Exporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
         self.measuring = Measuring(window, session, self.presenter, self)
@@ -126,6 +132,11 @@ class Controller(QObject):
         bottom, top = self.session.value_range
         self.session.window = (lo, max(hi, lo + (top - bottom) * 1e-3))
 
+    def set_preset(self, name: str) -> None:
+        """Choose the grey levels of a preset, a key of `window_presets.PRESETS`."""
+        if self.session.series is not None:
+            self.set_window(*preset(self.session, name))
+
     def set_time(self, t: float) -> None:
         """Go to a time."""
         self.session.time = t
@@ -138,6 +149,7 @@ class Controller(QObject):
         """Zoom, position and crosshair as at first."""
         for view in (*self.window.slices, *self.window.methods.views):
             view.reset_view()
+        self.window.pictures.lightbox.reset_view()
         if self.session.grid is not None:
             self.session.cursor_mm = centre_of(self.session.grid)
 
@@ -159,6 +171,7 @@ class Controller(QObject):
         if self._is_down:
             return
         self._is_down = True
+        self.window.full_screen.leave()  # the layout without panels is not the one to remember
         self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
         self.fitting.shut_down()
@@ -171,6 +184,8 @@ class Controller(QObject):
         self.registering.shut_down()
         self.register_view.shut_down()
         self.volume_counts.shut_down()
+        self.arranging.shut_down()
+        self.layering.shut_down()
         self.exporting.shut_down()
         self.masking.shut_down()
         self.measuring.shut_down()
@@ -216,6 +231,7 @@ class Controller(QObject):
         overlay.overlays_requested.connect(self.set_overlays)
         overlay.window_requested.connect(self.set_window)
         overlay.auto_window_requested.connect(self._auto_window)
+        overlay.preset_requested.connect(self.set_preset)
         overlay.radiological_requested.connect(self._set_radiological)
 
     def _connect_register(self) -> None:
@@ -236,6 +252,14 @@ class Controller(QObject):
     def _connect_pictures(self) -> None:
         for view in self.window.slices:
             self.connect_slice(view)
+            view.large_requested.connect(self.arranging.enlarge)
+        self.arranging.failed.connect(self._on_problem)
+        self.layering.failed.connect(self._on_problem)
+        self.window.layer_panel.add_requested.connect(self.commands.add_slice_layers)
+        self.arranging.read.connect(self.window.set_read_out)
+        self.window.pictures.lightbox.left.connect(self.presenter.read_cursor)
+        self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)
+        self.window.pictures.lightbox.levels_requested.connect(self.set_window)
         self.window.timeline.time_requested.connect(self.set_time)
         self.window.timeline.playing_requested.connect(self.set_playing)
         self.window.timeline.period_requested.connect(self.time_feed.set_period)
@@ -356,10 +380,4 @@ class Controller(QObject):
         self.window.register_panel.change_tab(CURVES, SCORES)
 
     def _auto_window(self) -> None:
-        from noder_viewer.frames import default_window
-
-        if self.session.pair is not None:
-            self.session.window = self.session.pair.levels[1]
-        elif self.session.series is not None:
-            lo, hi = default_window(np.asarray(self.session.series.reference.image.numpy()))
-            self.session.window = (float(lo), float(hi))
+        self.set_preset(AUTO)

@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
-
-# Okabe and Ito's colours, which colour-blind readers tell apart, in an order that suits a dark ground
-COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#b0b8c4")
 
 Row = NDArray[np.float64]
 
@@ -25,7 +22,7 @@ class LossCurves(QWidget):
         super().__init__(parent)
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._history: tuple[Sequence[float], dict[str, Sequence[float]]] = ((), {})
-        self._plot = pg.PlotWidget(background=theme.BACKGROUND)
+        self._plot = pg.PlotWidget()
         self._log = QCheckBox("log axis", self)
         self._log.toggled.connect(self._redraw)
         # below the plot, where it hides no curve
@@ -54,6 +51,14 @@ class LossCurves(QWidget):
         """Logarithmic values; terms that are 0 or below are then left out."""
         self._log.setChecked(log)
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:  # the look of the program has changed
+            for name in list(self._curves):
+                self._plot.removeItem(self._curves.pop(name))
+            self._dress(self._plot.getPlotItem())
+            self._redraw()
+
     def _redraw(self) -> None:
         steps, values = self._history
         for name in [name for name in self._curves if name not in values]:
@@ -76,11 +81,13 @@ class LossCurves(QWidget):
     def _curve(self, name: str) -> pg.PlotDataItem:
         if name not in self._curves:
             used = {curve.opts["pen"].color().name() for curve in self._curves.values()}
-            colour = next((c for c in COLOURS if c not in used), COLOURS[-1])
+            colours = theme.palette().series
+            colour = next((c for c in colours if c not in used), colours[-1])
             self._curves[name] = self._plot.plot(pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True)
         return self._curves[name]
 
     def _dress(self, item: pg.PlotItem) -> None:
+        self._plot.setBackground(theme.BACKGROUND)
         item.setMenuEnabled(False)
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)

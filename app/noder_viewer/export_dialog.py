@@ -28,7 +28,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from noder_viewer import theme
 from noder_viewer.session import CARRIES
 
 PICTURE = "picture"
@@ -69,10 +68,11 @@ class ExportDialog(QDialog):
         for carry, text in CARRIES.items():
             self.carry.addItem(text, carry)
         self.folder = QLineEdit()
+        self.folder.setAccessibleName("Folder")
         self.folder.textChanged.connect(self._say_replaced)
         self.replaced = QLabel()
         self.replaced.setWordWrap(True)
-        self.replaced.setStyleSheet(f"color: {theme.WARNING};")
+        self.replaced.setProperty("warning", True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.message = QLabel()
@@ -216,6 +216,7 @@ class ExportDialog(QDialog):
         self.count.setRange(2, MAX_TIMES)
         self.count.setValue(20)
         self.custom_times = QLineEdit()
+        self.custom_times.setAccessibleName("Times of your own")
         self.custom_times.setPlaceholderText("0, 1.5, 3")
         self.custom_times.textEdited.connect(self._on_custom)
         self.count.valueChanged.connect(self._on_count)

@@ -27,6 +27,7 @@ from noder_viewer.card_view import CardView
 from noder_viewer.curves import LossCurves
 from noder_viewer.fits_list import FitsList
 from noder_viewer.jobs import FitChoice, FitChoices
+from noder_viewer.restyle import set_property
 from noder_viewer.settings_form import SettingsForm
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class FitPanel(QWidget):
         self.card, self.fits = CardView(), FitsList()
         self.curves = LossCurves()
         self.report = QTextBrowser()
+        self.report.setAccessibleName("Report of the fit")
         small = self.report.font()
         small.setPointSizeF(small.pointSizeF() * 0.9)
         self.report.document().setDefaultFont(small)
@@ -190,7 +192,8 @@ class FitPanel(QWidget):
         """What the fit will take; in the colour of a warning where it does not fit. Empty for nothing."""
         self.estimate.setText(text)
         self.estimate.setVisible(bool(text))
-        self.estimate.setStyleSheet(f"color: {theme.MUTED if fits else theme.WARNING};")
+        set_property(self.estimate, "muted", fits)
+        set_property(self.estimate, "warning", not fits)
 
     def set_curves(self, steps: list[int], values: dict[str, list[float]]) -> None:
         """Losses by name over the steps so far."""
@@ -202,7 +205,8 @@ class FitPanel(QWidget):
 
     def set_report(self, html: str) -> None:
         """Scores and notes as HTML; empty: a hint."""
-        self.report.setHtml(html or f"<p style='color:#8b919e'>{_RESULT_HINT}</p>")
+        self.report.document().setDefaultStyleSheet(f".muted {{ color: {theme.MUTED}; }}")
+        self.report.setHtml(html or f"<p class='muted'>{_RESULT_HINT}</p>")
 
     def choice(self) -> FitChoice:
         """What stands in the panel. Raises ValueError for a setting that does not parse."""

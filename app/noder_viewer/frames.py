@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ARROWS_ACROSS = 12
 """Arrows of the 3D canvas along the longest side: more of them hide each other."""
+ROBUST = (1, 99)
+"""Percentiles of the grey levels that a window starts with."""
 TISSUE = 0.1
 """Part of the window above which a voxel counts as tissue that can move."""
 
@@ -83,14 +85,24 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
     return VolumeScene(data, coarse, frame_levels(session), points, vectors, title, beyond(session))
 
 
-def default_window(volume: NDArray[np.float32]) -> Levels:
-    """Grey levels that show a volume well: 0.5 to 99.5 % of what is not background."""
-    sample = volume.reshape(-1)[:: max(1, volume.size // 200_000)]
-    low, high = float(sample.min()), float(sample.max())
+def default_window(*volumes: NDArray[np.float32]) -> Levels:
+    """One robust range for all volumes: the 1st to 99th percentile of their voxels together, each scan counted alike.
+
+    Where nearly all is of one value, that of the rest; at least 1 wide where there is nothing else.
+    """
+    most = max(1, 400_000 // len(volumes))
+    sample = np.concatenate([_sparse(volume, most) for volume in volumes])
+    low, high = np.percentile(sample, ROBUST)
     if low == high:
-        return low, low + 1.0
-    lit = sample[sample > low + 0.02 * (high - low)]
-    return float(np.percentile(sample, 0.5)), float(np.percentile(lit, 99.5))
+        rest = sample[sample != low]
+        low, high = (low, low + 1.0) if rest.size == 0 else np.percentile(np.append(rest, low), ROBUST)
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def _sparse(volume: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+    """About `most` voxels all over a volume; no copy of the whole is made."""
+    step = max(1, round((volume.size / most) ** (1 / volume.ndim)))
+    return volume[tuple(slice(step // 2, None, step) if n > step else slice(None) for n in volume.shape)].reshape(-1)
 
 
 def _frame(session: Session, grid: Grid, t: float) -> Picture:

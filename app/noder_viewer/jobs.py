@@ -380,6 +380,6 @@ def _opened(paths: list[Path], series: ImageSeries, result: FitResult | None, fo
     from noder_viewer.frames import default_window
 
     volumes = [scan.image.numpy() for scan in series.scans]
-    lo, hi = default_window(volumes[0])
+    lo, hi = default_window(*volumes)
     bottom, top = min(float(v.min()) for v in volumes), max(float(v.max()) for v in volumes)
     return Opened(paths, series, (float(lo), float(hi)), (bottom, max(top, bottom + 1e-6)), result, folder)

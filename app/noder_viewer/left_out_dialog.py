@@ -23,11 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from noder.errors import NoderError
-from noder_viewer import theme
 from noder_viewer.exporting import unused
 from noder_viewer.fit_rows import METHODS
 from noder_viewer.left_out_plot import LeftOutPlot
 from noder_viewer.number_item import NumberItem, text_item
+from noder_viewer.restyle import set_property
 from noder_viewer.session import SCORES
 from noder_viewer.settings import Settings
 
@@ -88,10 +88,10 @@ class LeftOutDialog(QDialog):
         try:
             write_text(path, left_out_csv(self._found, self._unit))
         except NoderError as error:
-            self._say(str(error), theme.ERROR)
+            self._say(str(error), "error")
             return
         self._settings.set_folder("export", path.parent)
-        self._say(f"Written to {path}", theme.MUTED)
+        self._say(f"Written to {path}", "muted")
         self.written.emit(self._key, path)
 
     def _lay_out(self) -> None:
@@ -158,9 +158,10 @@ class LeftOutDialog(QDialog):
             path = Path(name)
             self.write_csv(path if path.suffix else path.with_suffix(".csv"))
 
-    def _say(self, text: str, colour: str) -> None:
+    def _say(self, text: str, tone: str) -> None:
         self.message.setText(text)
-        self.message.setStyleSheet(f"color: {colour};")
+        set_property(self.message, "error", tone == "error")
+        set_property(self.message, "muted", tone == "muted")
 
 
 def predictions(found: LeftOut | None) -> list[str]:

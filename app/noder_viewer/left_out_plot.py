@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
-from noder_viewer.curves import COLOURS
 
 
 class LeftOutPlot(QWidget):
@@ -19,8 +19,26 @@ class LeftOutPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Scores of the left-out scans over time")
-        self._plot = pg.PlotWidget(background=theme.BACKGROUND)
+        self._plot = pg.PlotWidget()
+        self._shown: tuple[Any, ...] = ()
         self._legend = QLabel("", self, wordWrap=True)
+        self._dress()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._plot, 1)
+        column.addWidget(self._legend)
+        self.setMinimumHeight(200)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress()
+            if self._shown:
+                self.set_scores(*self._shown)
+
+    def _dress(self) -> None:
+        """In the colours of the look that is on."""
+        self._plot.setBackground(theme.BACKGROUND)
         item = self._plot.getPlotItem()
         item.setMenuEnabled(False)
         item.hideButtons()
@@ -30,11 +48,6 @@ class LeftOutPlot(QWidget):
             item.getAxis(side).setTextPen(theme.TEXT)
             item.getAxis(side).setPen(theme.LINE)
             item.getAxis(side).enableAutoSIPrefix(False)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._plot, 1)
-        column.addWidget(self._legend)
-        self.setMinimumHeight(200)
 
     def set_scores(
         self,
@@ -44,18 +57,19 @@ class LeftOutPlot(QWidget):
         axes: tuple[str, str],
     ) -> None:
         """`scores` by prediction, as long as `times`; `axes`: what stands below and at the left."""
+        self._shown = (times, beyond, scores, axes)
         self._plot.clear()
         item = self._plot.getPlotItem()
         item.setLabel("bottom", axes[0], color=theme.MUTED)
         item.setLabel("left", axes[1], color=theme.MUTED)
         t, out = np.asarray(times, dtype=np.float64), np.asarray(beyond, dtype=bool)
-        legend = []
+        legend, colours = [], theme.palette().series
         for k, (name, row) in enumerate(scores.items()):
-            colour, values = COLOURS[k % len(COLOURS)], np.asarray(row, dtype=np.float64)
-            style = Qt.PenStyle.SolidLine if k < len(COLOURS) else Qt.PenStyle.DashLine
+            colour, values = colours[k % len(colours)], np.asarray(row, dtype=np.float64)
+            style = Qt.PenStyle.SolidLine if k < len(colours) else Qt.PenStyle.DashLine
             self._dots(t[~out], values[~out], colour, pg.mkPen(colour, width=1.6, style=style), colour)
             self._dots(t[out], values[out], colour, None, theme.BACKGROUND)
-            mark = "▬" if k < len(COLOURS) else "╌"
+            mark = "▬" if k < len(colours) else "╌"
             legend.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{name}')
         extra = "&emsp;○&nbsp;extrapolated" if out.any() else ""
         self._legend.setText("&emsp;".join(legend) + extra)

@@ -8,7 +8,6 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
-    QGridLayout,
     QLabel,
     QMainWindow,
     QMenu,
@@ -23,8 +22,11 @@ from PySide6.QtWidgets import (
 from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
 from noder_viewer.fit_panel import FitPanel
+from noder_viewer.full_screen import FullScreen
+from noder_viewer.layer_panel import LayerPanel
 from noder_viewer.methods_view import MethodsView
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.picture_area import PictureArea
 from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
@@ -62,6 +64,7 @@ class MainWindow(QMainWindow):
         self.volume = VolumeView()
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
         self.register_panel = RegisterPanel()
+        self.layer_panel = LayerPanel()
         self.region_panel = RegionPanel()
         self.banner = Banner()
         self.welcome = Welcome()
@@ -76,11 +79,16 @@ class MainWindow(QMainWindow):
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Regions", self.region_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
+        self.docks.append(self._dock("Layers", self.layer_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True))
+        self.tabifyDockWidget(self.docks[1], self.docks[-1])
+        self.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
+        self.docks[1].raise_()
         self.tabifyDockWidget(self.docks[2], self.docks[3])
         self.tabifyDockWidget(self.docks[3], self.docks[4])
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()
+        self.full_screen = FullScreen(self, self.docks)
         self.statusBar().setContentsMargins(10, 0, 10, 0)
         self.statusBar().addWidget(self.status, 1)
         self.statusBar().addPermanentWidget(self.read_out)
@@ -95,7 +103,7 @@ class MainWindow(QMainWindow):
 
     def show_methods(self, on: bool) -> None:
         """Show the methods side by side in the place of the three slices."""
-        self.pictures.setCurrentIndex(int(on))
+        self.screens.setCurrentIndex(int(on))
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring a panel's dock to the front."""
@@ -171,21 +179,12 @@ class MainWindow(QMainWindow):
             super().keyPressEvent(event)
 
     def _make_centre(self) -> QWidget:
-        pictures = QWidget()
-        grid = QGridLayout(pictures)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(4)
-        axial, coronal, sagittal = self.slices[2], self.slices[1], self.slices[0]
-        for position, view in enumerate((axial, sagittal, coronal, self.volume)):
-            grid.addWidget(view, position // 2, position % 2)
-        for k in (0, 1):
-            grid.setRowStretch(k, 1)
-            grid.setColumnStretch(k, 1)
-        self.pictures = QStackedWidget()
-        self.pictures.addWidget(pictures)
-        self.pictures.addWidget(self.methods)
+        self.pictures = PictureArea(self.slices, self.volume)
+        self.screens = QStackedWidget()
+        self.screens.addWidget(self.pictures)
+        self.screens.addWidget(self.methods)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.pictures)
+        split.addWidget(self.screens)
         split.addWidget(self.timeline)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 0)
@@ -236,6 +235,7 @@ class MainWindow(QMainWindow):
         action.setToolTip(entry.tip)
         action.setStatusTip(entry.tip)
         self.actions_by_name[entry.name] = action
+        self.addAction(action)  # so that its keys work where the menu bar is hidden
         return action
 
     def _on_recent(self) -> None:

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from superqt import QDoubleRangeSlider
 
 from noder_viewer.compare_bar import CompareBar
+from noder_viewer.preset_menu import PresetMenu
 from noder_viewer.session import CARRIES, SHOWS, OverlaySettings
 
 _TITLES = {
@@ -53,6 +54,7 @@ class OverlayPanel(QWidget):
     overlays_requested = Signal(object)
     window_requested = Signal(float, float)
     auto_window_requested = Signal()
+    preset_requested = Signal(str)
     radiological_requested = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -128,6 +130,10 @@ class OverlayPanel(QWidget):
         self.window_slider.setValue((min(max(lo, bottom), top), min(max(hi, bottom), top)))
         self._loading = False
 
+    def set_ct(self, ct: bool) -> None:
+        """Whether the presets of CT make sense."""
+        self.presets.set_ct(ct)
+
     def set_radiological(self, on: bool) -> None:
         """Show the side convention."""
         self.radiological.setChecked(on)
@@ -182,22 +188,29 @@ class OverlayPanel(QWidget):
         self.window_box = QGroupBox("Grey levels")
         self.window_slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)
         self.window_slider.valueChanged.connect(self._on_slider)
+        self.window_slider.setAccessibleName("Grey levels")
         self.lo, self.hi = QDoubleSpinBox(), QDoubleSpinBox()
         for box, tip in ((self.lo, "Black at this value"), (self.hi, "White at this value")):
             box.setToolTip(tip)
+            box.setAccessibleName(tip)
             box.setKeyboardTracking(False)
             box.valueChanged.connect(self._on_window)
         auto = QPushButton("Auto")
+        auto.setToolTip("The 1st to the 99th percentile of all scans (A)")
         auto.clicked.connect(self.auto_window_requested)
         row = QHBoxLayout()
         row.addWidget(self.lo, 1)
         row.addWidget(QLabel("to"))
         row.addWidget(self.hi, 1)
-        row.addWidget(auto)
+        self.presets = PresetMenu(self.preset_requested, self)
+        second = QHBoxLayout()
+        second.addWidget(auto, 1)
+        second.addWidget(self.presets, 1)
         layout = QVBoxLayout(self.window_box)
         layout.setContentsMargins(8, 4, 8, 6)
         layout.addWidget(self.window_slider)
         layout.addLayout(row)
+        layout.addLayout(second)
         return self.window_box
 
     def _make_jacobian(self) -> QGroupBox:
@@ -229,6 +242,7 @@ class OverlayPanel(QWidget):
     def _make_opacity(self) -> QHBoxLayout:
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(5, 100)
+        self.opacity.setAccessibleName("Opacity of growth or brightness")
         self.opacity.setToolTip("Of the colours of growth or brightness over the image")
         self.opacity.valueChanged.connect(self._on_overlays)
         self.opacity_label = QLabel("Opacity")

@@ -59,6 +59,7 @@ class Heatmap:
     quantity: str = "log J"
     can_fold: bool = True
     colormap: str = "log J"
+    gamma: float = 1.0
 
     @property
     def low(self) -> float:

@@ -25,14 +25,14 @@ Levels = tuple[float, float]
 RULES = {"neighbours": "neighbouring scans carried", "first": "first scan carried"}
 PAIR_RULES = {"neighbours": "both images carried and blended", "first": "moving image carried"}
 
-_recent = Recent(per_owner=24)
+_recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
 
 @dataclass(frozen=True, eq=False)
 class SliceImage:
     """One picture (ni,nj), x to the right and y upwards; `colormap` is a key of `colormaps.LUTS`.
 
-    `kind` is the word for a read-out, `title` the whole sentence.
+    `kind` is the word for a read-out, `title` the whole sentence; gamma and opacity as in `layers.Look`.
     """
 
     data: Picture
@@ -41,6 +41,8 @@ class SliceImage:
     levels: Levels
     colormap: str
     unit: str
+    gamma: float = 1.0
+    opacity: float = 1.0
 
 
 def nearest_scan(session: Session) -> tuple[int, Scan] | None:

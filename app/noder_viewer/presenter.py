@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from noder_viewer.arranging import LAYOUT_ACTIONS
 from noder_viewer.commands import SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
@@ -17,6 +18,7 @@ from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
 from noder_viewer.volume import opengl_kind
+from noder_viewer.window_presets import looks_like_ct
 from noder_viewer.words import outcome, pending, progress_words, scan_labels, summary, tip, title
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "kept": ("controls",),
+    "look": ("pictures",),
+    "layers": ("pictures",),
+    "order": ("pictures",),
+    "layout": ("pictures", "controls"),
     "fits": (),
     "shown_fit": ("scans", "pictures", "curves"),
     "methods": ("pictures", "controls"),
@@ -248,9 +254,10 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
-        hidden = self._session.methods.on  # then one plane is looked at, and the others need not be computed
-        for axis in (self._session.methods.axis,) if hidden else AXES:
-            self.scenes[axis] = slice_scene(self._session, axis)
+        methods = self._session.methods  # side by side one plane is looked at, and the others need not be computed
+        for axis in AXES:
+            shown = axis == methods.axis if methods.on else self._window.pictures.shows(axis)
+            self.scenes[axis] = slice_scene(self._session, axis) if shown else None
             self._window.slices[axis].set_scene(self.scenes[axis])
         self.read_cursor()
 
@@ -274,6 +281,7 @@ class Presenter(QObject):
         panel.set_carry(session.carry)
         panel.set_overlays(session.overlays)
         panel.set_window_range(*session.value_range)
+        panel.set_ct(looks_like_ct(session.value_range))
         panel.set_window(*session.window)
         panel.set_radiological(session.radiological)
         window.series_panel.set_locked(bool(session.activity) or session.pair is not None)
@@ -284,6 +292,8 @@ class Presenter(QObject):
             paused=session.activity == "paused",
         )
         window.set_available(_states(session))
+        for kind, layout_action in LAYOUT_ACTIONS.items():
+            window.set_checked(layout_action, session.layout.kind == kind)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
@@ -384,6 +394,7 @@ def _states(session: Session) -> frozenset[str]:
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
+        "CT": opened and looks_like_ct(session.value_range),
         "regions": session.regions is not None and session.pair is None,
         "measured": session.region_figures is not None and session.region_figures.volumes is not None,
         "drawable": opened and session.pair is None,

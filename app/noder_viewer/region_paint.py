@@ -6,8 +6,8 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QTransform
 
-from noder_viewer import theme
 from noder_viewer.camera import Camera
+from noder_viewer.palettes import DARK
 from noder_viewer.plane import Floats, Plane
 from noder_viewer.recent import Recent
 from noder_viewer.region_layers import RegionLayer
@@ -48,10 +48,10 @@ def paint_legend(painter: QPainter, line: QRectF, layer: RegionLayer, fonts: Fon
         if x + wide > line.right():
             break
         painter.fillRect(QRectF(x, y - SWATCH / 2, SWATCH, SWATCH), QColor(*colour))
-        painter.setPen(QColor(theme.TEXT))
+        painter.setPen(QColor(DARK.text))
         painter.drawText(QRectF(x + SWATCH + 4, line.top(), wide, line.height()), Qt.AlignmentFlag.AlignVCenter, name)
         x += wide + 2 * PAD
-    painter.setPen(QColor(theme.MUTED))
+    painter.setPen(QColor(DARK.muted))
     rest = QRectF(x, line.top(), max(line.right() - x, 0), line.height())
     title = fonts.metrics.elidedText(layer.title, Qt.TextElideMode.ElideRight, rest.width())
     painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, title)
@@ -61,7 +61,7 @@ def paint_brush(painter: QPainter, place: QPointF, radius_px: float) -> None:
     """The rim of the brush under the mouse, dark and light, to be seen on any ground."""
     painter.save()
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for colour, width in ((QColor(0, 0, 0, 170), 3.0), (QColor(theme.TEXT), 1.2)):
+    for colour, width in ((QColor(0, 0, 0, 170), 3.0), (QColor(DARK.text), 1.2)):
         painter.setPen(QPen(colour, width))
         painter.drawEllipse(place, max(radius_px, 1.5), max(radius_px, 1.5))
     painter.restore()

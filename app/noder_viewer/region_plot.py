@@ -53,7 +53,7 @@ class RegionPlot(QWidget):
         super().__init__(parent)
         self._data: PlotData | None = None
         self._time = 0.0
-        self.plot = pg.PlotWidget(background=theme.BACKGROUND)
+        self.plot = pg.PlotWidget()
         self.legend = QLabel("", wordWrap=True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self._line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))
@@ -155,7 +155,16 @@ class RegionPlot(QWidget):
             symbolBrush=pg.mkBrush(theme.BACKGROUND),
         )  # fmt: skip
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress(self.plot.getPlotItem())
+            data, self._data = self._data, None
+            self.set_data(data)
+
     def _dress(self, item: pg.PlotItem) -> None:
+        self.plot.setBackground(theme.BACKGROUND)
+        self._line.setPen(pg.mkPen(theme.ACCENT, width=1.5))
         item.setMenuEnabled(False)
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)

@@ -120,6 +120,7 @@ class RegisterPanel(QWidget):
     def set_back(self, text: str, enabled: bool) -> None:
         """The button that leads back to what was open before; "" hides it."""
         self.back.setText(text)
+        self.back.setAccessibleName(text or "Back")
         self.back.setVisible(bool(text))
         self.back.setEnabled(enabled)
 
@@ -239,7 +240,7 @@ class RegisterPanel(QWidget):
         self.fsl.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.fsl.setToolTip("Also write the field and its inverse as FSL's applywarp reads them")
         self.export.clicked.connect(self.export_requested)
-        self.back = QPushButton()
+        self.back = QPushButton("Back")
         self.back.setToolTip("Nothing is lost: the same button leads here again")
         self.back.clicked.connect(self.back_requested)
 

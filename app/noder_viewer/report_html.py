@@ -1,4 +1,4 @@
-"""The report of a fit as a small HTML page: no Qt."""
+"""The report of a fit as a small HTML page, whose reader colours the class `muted`: no Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from noder.evaluate import Report
     from noder.fit import FitResult
 
-MUTED = "#8b919e"
 _SHOWN = ("neighbours", "first", "blend")
 """More columns than these do not fit beside the pictures; the exported table has them all."""
 _TABLE = "<table cellspacing='0' cellpadding='2' width='100%' style='white-space:nowrap'>"
@@ -50,9 +49,7 @@ def _spread(report: Report) -> list[str]:
         for row in report.spread
     ]
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    caption = (
-        f"<p><b>Spread over {report.spread[0]['seeds']} seeds</b> <span style='color:{MUTED}'>in the mask</span></p>"
-    )
+    caption = f"<p><b>Spread over {report.spread[0]['seeds']} seeds</b> <span class='muted'>in the mask</span></p>"
     return [f"{caption}{_TABLE}<tr>{head}</tr>{body}</table>"]
 
 
@@ -72,7 +69,7 @@ def _scores(report: Report, key: str, title: str) -> str:
         means = [report.summary.get(name, {}).get(key) for name in names]
         rows.append("<tr>" + "".join(map(_cell, ["", "", _meaning(report), *means])) + "</tr>")
     where = html.escape(report.mask)
-    caption = f"<p><b>{title}</b> <span style='color:{MUTED}'>in the mask: {where}</span></p>"
+    caption = f"<p><b>{title}</b> <span class='muted'>in the mask: {where}</span></p>"
     return f"{caption}{_TABLE}<tr>{head}</tr>{''.join(rows)}</table>"
 
 
@@ -94,7 +91,7 @@ def _legend(report: Report) -> str:
     beyond = any(row.get("extrapolated") for row in (*report.rows, *report.spread))
     lines = ["<b>extrap.</b>: extrapolated, beyond the scans that were seen"] if beyond else []
     lines += [f"<b>{name}</b>: {html.escape(PREDICTORS[name])}" for name in _predictors(report) if name in PREDICTORS]
-    return f"<p style='color:{MUTED}'>{'<br>'.join(lines)}</p>" if lines else ""
+    return f"<p class='muted'>{'<br>'.join(lines)}</p>" if lines else ""
 
 
 def _paragraph(text: str) -> str:
@@ -111,12 +108,12 @@ class _Right(str):
 
 
 def _head(text: str) -> str:
-    return f"<td align='{'right' if text else 'left'}' style='color:{MUTED}'>{html.escape(text)}</td>"
+    return f"<td align='{'right' if text else 'left'}' class='muted'>{html.escape(text)}</td>"
 
 
 def _cell(value: Any) -> str:
     if value is None:
-        return f"<td align='right' style='color:{MUTED}'>–</td>"
+        return "<td align='right' class='muted'>–</td>"
     if isinstance(value, float):
         return f"<td align='right'>{value:.3f}</td>"
     return f"<td align='{'right' if isinstance(value, int | _Right) else 'left'}'>{html.escape(str(value))}</td>"

@@ -7,7 +7,7 @@ which is how the views know what need not be drawn again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from noder_viewer.beyond import beyond
 from noder_viewer.comparison import images, readings
 from noder_viewer.landmark_marks import Marks, marks
+from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
@@ -23,16 +24,19 @@ from noder_viewer.region_layers import RegionLayer, region_at, region_layers
 
 if TYPE_CHECKING:
     from noder.grid import Grid
-    from noder_viewer.session import Session
+    from noder_viewer.session import OverlaySettings, Session
 
 Pictures = Callable[["Session", Plane], tuple[SliceImage, ...]]
 
-_recent = Recent(per_owner=24)
+_recent = Recent(per_owner=96)  # a lightbox shows up to 60 at a time
 
 
 @dataclass(frozen=True, eq=False)
 class SliceScene:
-    """All that one slice view shows; in-plane mm as in `plane`. Two images mean side by side."""
+    """All that one slice view shows; in-plane mm as in `plane`. Two images mean side by side.
+
+    `brief`: with no sentences about the images and overlays, for a small picture.
+    """
 
     plane: Plane
     images: tuple[SliceImage, ...]
@@ -46,6 +50,9 @@ class SliceScene:
     time: str
     extrapolated: bool
     marks: Marks | None = None
+    layers: tuple[SliceLayer, ...] = ()
+    order: tuple[str, ...] = ()
+    brief: bool = False
     beyond: str = ""
     regions: dict[str, RegionLayer] = field(default_factory=dict)
 
@@ -77,10 +84,15 @@ class SliceScene:
         return self._look() == other._look()
 
     def _look(self) -> tuple[object, ...]:
-        shown = [(id(image.data), image.title, image.levels, image.colormap) for image in self.images]
+        shown = [
+            (id(image.data), image.title, image.levels, image.colormap, image.gamma, image.opacity)
+            for image in self.images
+        ]
+        extra = [(id(layer.layer), id(layer.data)) for layer in self.layers]
         layers = [(name, id(layer)) for name, layer in (*self.overlays.items(), *self.regions.items())]
         words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
-        return id(self.plane.grid), self.axis, self.index, shown, layers, id(self.marks), self.window, words
+        place = id(self.plane.grid), self.axis, self.index
+        return *place, shown, layers, id(self.marks), self.window, words, extra, self.order
 
 
 def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceScene | None:
@@ -93,7 +105,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
     shown = make(session, plane)
     return SliceScene(
         plane=plane,
-        images=shown,
+        images=_dressed(shown, session.look),
         overlays=overlays(session, plane),
         crosshair=(x, y),
         window=session.window,
@@ -104,6 +116,8 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
         time=time_words(session, session.time),
         extrapolated=is_extrapolated(session),
         marks=marks(session, plane),
+        layers=slice_layers(session, plane) if session.layers else (),
+        order=stacked(session),
         beyond=beyond(session),
         regions=region_layers(session, plane, shown),
     )
@@ -203,4 +217,25 @@ def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | No
         return None
     look, t = session.overlays, session.time
     key = (name, t, plane.axis, plane.index, look)
-    return _recent.get(trajectory, key, lambda: OVERLAYS[name](trajectory, t, plane, look))
+    return _recent.get(trajectory, key, lambda: _coloured(OVERLAYS[name](trajectory, t, plane, look), look))
+
+
+def _coloured(layer: Heatmap | Quiver, look: OverlaySettings) -> Heatmap | Quiver:
+    """A heat map in the colours that were chosen."""
+    if not isinstance(layer, Heatmap):
+        return layer
+    colours = look.colormap if layer.colormap == "log J" else layer.colormap  # what cannot be below 0 keeps its own
+    return replace(layer, colormap=colours, gamma=look.gamma)
+
+
+def _dressed(images: tuple[SliceImage, ...], look: Look) -> tuple[SliceImage, ...]:
+    """Grey pictures in the colours that were chosen; a difference keeps its own."""
+    if look == Look():
+        return images
+    opacity = look.opacity if look.visible else 0.0
+    return tuple(
+        replace(image, colormap=look.colormap, gamma=look.gamma, opacity=opacity)
+        if image.colormap == "gray"
+        else replace(image, opacity=opacity)
+        for image in images
+    )

@@ -79,7 +79,7 @@ class SeriesPanel(QWidget):
         self.summary.setProperty("muted", True)
         self.hint = QLabel()
         self.hint.setWordWrap(True)
-        self.hint.setStyleSheet(f"color: {theme.WARNING};")
+        self.hint.setProperty("warning", True)
         self.hint.hide()
         self.table = self._make_table()
         self.unit = QComboBox()
@@ -142,6 +142,8 @@ class SeriesPanel(QWidget):
 
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, len(_HEADERS))
+        table.setAccessibleName("Scans")
+        table.setTabKeyNavigation(False)  # Tab goes on, the arrows go through the cells
         table.setHorizontalHeaderLabels(list(_HEADERS))
         for column, tip in enumerate(_TIPS):
             if (item := table.horizontalHeaderItem(column)) is not None:

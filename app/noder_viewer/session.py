@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
+from noder_viewer.layers import Layer, Look
+from noder_viewer.layouts import Layout, LightboxSettings
 from noder_viewer.region_state import Brush, RegionLook
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class OverlaySettings:
     """What is drawn over the slices; replaced as a whole, so that one change is one event.
 
     jacobian_limit: half width of the colour scale in log J, None: from the data. Quiver scale 1: true size.
-    Of the colour maps one is shown at a time, all with `jacobian_opacity`.
+    Of the colour maps one is shown at a time, all with `jacobian_opacity`, `colormap` and `gamma`.
     """
 
     jacobian: bool = False
@@ -56,6 +58,8 @@ class OverlaySettings:
     spread: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
+    colormap: str = "log J"
+    gamma: float = 1.0
     quiver: bool = False
     quiver_spacing_mm: float = 8.0
     quiver_scale: float = 1.0
@@ -64,7 +68,8 @@ class OverlaySettings:
     def switched(self, name: str, *, on: bool) -> OverlaySettings:
         """The same with one overlay on or off; a colour map that is switched on takes the place of another."""
         others = dict.fromkeys(_COLOUR_MAPS, False) if on and name in _COLOUR_MAPS else {}
-        return replace(self, **{**others, name: on})
+        changes: dict[str, Any] = {**others, name: on}
+        return replace(self, **changes)
 
 
 _COLOUR_MAPS = ("jacobian", "brightness", "spread")
@@ -107,6 +112,8 @@ class Session:
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
+    look: of the image that is shown; layers: images and label maps of other files; order: keys of all, front first.
+    layout, lightbox: which views are on screen, and which times.
     regions: labels that are carried through time; region_figures: what was measured of them, None until then.
     brush: what draws them, while it is in the hand.
     """
@@ -142,6 +149,12 @@ class Session:
     window: tuple[float, float] = (0.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
     radiological: bool = False
+    look: Look = field(default_factory=Look)
+    layers: tuple[Layer, ...] = ()
+    order: tuple[str, ...] = ()
+    bars: bool = True
+    layout: Layout = field(default_factory=Layout)
+    lightbox: LightboxSettings = field(default_factory=LightboxSettings)
     regions: ShownRegions | None = None
     region_figures: RegionFigures | None = None
     region_look: RegionLook = field(default_factory=RegionLook)

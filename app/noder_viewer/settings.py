@@ -46,6 +46,14 @@ class Settings:
         """Remember the folder used for `purpose`."""
         self._store.setValue(f"folder/{purpose}", str(folder.absolute()))
 
+    def look(self, name: str) -> str:
+        """A remembered choice of how the window looks ("layout", "theme"); "" at first."""
+        return str(self._store.value(f"look/{name}", ""))
+
+    def set_look(self, name: str, text: str) -> None:
+        """Remember it."""
+        self._store.setValue(f"look/{name}", text)
+
     def layout(self) -> tuple[QByteArray, QByteArray] | None:
         """Geometry and dock state of the window, or None at first."""
         geometry, state = self._store.value("geometry"), self._store.value("state")

@@ -73,6 +73,7 @@ class SettingsForm(QWidget):
             editor.setToolTip(_tip(field.metadata))
             label = QLabel(str(field.metadata.get("label", field.name.replace("_", " "))))
             label.setToolTip(editor.toolTip())
+            editor.setAccessibleName(label.text())
             self._connect(editor)
             self._form.insertRow(len(self.editors), label, editor)
             self.editors[field.name] = editor

@@ -1,36 +1,33 @@
-"""The sheet of shortcuts (F1 or ?), made from the same table as the menus."""
+"""The sheet of shortcuts (F1 or ?), made from the same table as the menus: searched, and printed."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+import html
+
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import (
-    QDialog,
-    QGridLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtPrintSupport import QPrintDialog, QPrinter
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-from noder_viewer.actions import GESTURES, MENUS, Action
+from noder_viewer import theme
+from noder_viewer.action_search import rows
 
 
-def sheet_rows() -> dict[str, list[tuple[str, str]]]:
-    """Title of a group -> (keys, what they do)."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for menu, entries in MENUS.items():
-        rows = [
-            (" or ".join(map(_native, entry.shortcuts)), entry.text.replace("&", "").rstrip("…"))
-            for entry in entries
-            if isinstance(entry, Action) and entry.shortcuts
-        ]
-        if rows:
-            groups[menu.replace("&", "")] = rows
-    groups.update({title: list(rows) for title, rows in GESTURES.items()})
-    return groups
+def sheet_rows(typed: str = "") -> dict[str, list[tuple[str, str]]]:
+    """Title of a group -> (keys, what they do), those that all typed words fit."""
+    return {
+        title: [(" or ".join(map(_native, keys)), meaning) for keys, meaning in lines]
+        for title, lines in rows(typed).items()
+    }
+
+
+def sheet_html(typed: str = "") -> str:
+    """The sheet as a page of two columns; the reader colours the class `muted`."""
+    groups = [_group(title, lines) for title, lines in sheet_rows(typed).items()]
+    if not groups:
+        return "<p class='muted'>No shortcut has all these words.</p>"
+    half = _balanced_split([group.count("<tr>") for group in groups])
+    cells = "".join(f"<td width='50%'>{''.join(part)}</td>" for part in (groups[:half], groups[half:]))
+    return f"<table width='100%' cellspacing='0' cellpadding='8'><tr>{cells}</tr></table>"
 
 
 class ShortcutSheet(QDialog):
@@ -39,24 +36,56 @@ class ShortcutSheet(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Shortcuts")
-        columns = QHBoxLayout()
-        groups = list(sheet_rows().items())
-        half = _balanced_split([len(rows) for _, rows in groups])
-        for part in (groups[:half], groups[half:]):
-            column = QVBoxLayout()
-            for title, rows in part:
-                column.addWidget(_group(title, rows))
-            column.addStretch(1)
-            columns.addLayout(column)
-        close = QPushButton("Close")
+        self.typed, self.page = QLineEdit(), QTextBrowser()
+        self.typed.setPlaceholderText("Search keys and what they do")
+        self.typed.setAccessibleName("Search the shortcuts")
+        self.typed.setClearButtonEnabled(True)
+        self.typed.textChanged.connect(self._show)
+        self.page.setAccessibleName("Shortcuts")
+        self.printing, close = QPushButton("Print…"), QPushButton("Close")
+        self.printing.clicked.connect(self._print)
         close.clicked.connect(self.close)
+        for button in (self.printing, close):
+            button.setAutoDefault(False)  # Enter in the line searches
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.printing)
+        buttons.addWidget(close)
         outer = QVBoxLayout(self)
-        outer.addLayout(columns)
-        outer.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
+        outer.addWidget(self.typed)
+        outer.addWidget(self.page, 1)
+        outer.addLayout(buttons)
+        self._show()
+        self.resize(820, 640)
+
+    def print_on(self, printer: QPrinter) -> None:
+        """Print what is shown, black on white."""
+        document = self.page.document().clone()
+        document.setDefaultStyleSheet("")
+        document.setHtml(f"<h2>noder-viewer: shortcuts</h2>{sheet_html(self.typed.text())}")
+        document.print_(printer)
+
+    def _show(self) -> None:
+        self.page.document().setDefaultStyleSheet(f".muted {{ color: {theme.MUTED}; }}")
+        self.page.setHtml(sheet_html(self.typed.text()))
+
+    def _print(self) -> None:
+        printer = QPrinter()
+        dialog = QPrintDialog(printer, self)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.print_on(printer)
 
 
 def _native(keys: str) -> str:
-    return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
+    return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText) or keys
+
+
+def _group(title: str, lines: list[tuple[str, str]]) -> str:
+    body = "".join(
+        f"<tr><td width='45%'><b>{html.escape(keys)}</b></td><td>{html.escape(meaning)}</td></tr>"
+        for keys, meaning in lines
+    )
+    return f"<h3>{html.escape(title)}</h3><table width='100%' cellpadding='2'>{body}</table>"
 
 
 def _balanced_split(lengths: list[int]) -> int:
@@ -66,16 +95,3 @@ def _balanced_split(lengths: list[int]) -> int:
         if 2 * seen >= total:
             return position + 1
     return len(lengths)
-
-
-def _group(title: str, rows: list[tuple[str, str]]) -> QGroupBox:
-    box = QGroupBox(title)
-    grid = QGridLayout(box)
-    grid.setColumnMinimumWidth(0, 130)
-    grid.setColumnStretch(1, 1)
-    for row, (keys, meaning) in enumerate(rows):
-        label = QLabel(keys)
-        label.setStyleSheet("font-weight: 600;")
-        grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignLeft)
-        grid.addWidget(QLabel(meaning), row, 1, Qt.AlignmentFlag.AlignLeft)
-    return box

@@ -9,15 +9,17 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from noder_viewer import theme
-from noder_viewer.colormaps import FOLD, LUTS
+from noder_viewer.colormaps import FOLD, lut
 from noder_viewer.overlays import Heatmap
+from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.ticks import words
 
 PAD = 6.0
 BAR_WIDTH = 11.0
+LONGEST_NAME = 12
+"""Letters of a layer's name above its bar."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Bar:
     low: float
     high: float
     folds: bool = False
+    gamma: float = 1.0
 
 
 def bars_of(scene: SliceScene) -> list[Bar]:
@@ -36,8 +39,13 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     image = scene.images[0]
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
     return [
-        Bar(image.unit, image.colormap, *image.levels),
-        *(Bar(layer.quantity, layer.colormap, layer.low, layer.limit, folds=layer.can_fold) for layer in maps),
+        Bar(image.unit, image.colormap, *image.levels, gamma=image.gamma),
+        *(Bar(layer.quantity, layer.colormap, layer.low, layer.limit, layer.can_fold, layer.gamma) for layer in maps),
+        *(
+            Bar(_short(layer.layer.name), layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
+            for layer in scene.layers
+            if not layer.layer.is_labels
+        ),
     ]
 
 
@@ -65,11 +73,11 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
     body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
     if body.height() < line:
         return
-    painter.setPen(QColor(theme.TEXT))
+    painter.setPen(QColor(DARK.text))
     painter.drawText(QPointF(cell.left(), cell.top() + line), bar.title)
     painter.fillRect(body, QColor(70, 70, 74))
-    painter.drawImage(body, _ramp(bar.lut))
-    painter.setPen(QColor(theme.MUTED))
+    painter.drawImage(body, _ramp(bar.lut, bar.gamma))
+    painter.setPen(QColor(DARK.muted))
     painter.drawRect(body)
     for value in _marks(bar) if body.height() > 3.5 * line else (bar.low, bar.high):
         y = body.bottom() - (value - bar.low) / ((bar.high - bar.low) or 1) * body.height()
@@ -81,10 +89,15 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
         painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
 
 
+def _short(name: str) -> str:
+    """A file's name where the bar, and not the picture, has to give way."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _marks(bar: Bar) -> tuple[float, ...]:
     return bar.low, (bar.low + bar.high) / 2, bar.high
 
 
-def _ramp(name: str) -> QImage:
-    column = np.ascontiguousarray(LUTS[name][::-1])
+def _ramp(name: str, gamma: float) -> QImage:
+    column = np.ascontiguousarray(lut(name, gamma)[::-1])
     return QImage(column.data, 1, len(column), 4, QImage.Format.Format_RGBA8888).copy()

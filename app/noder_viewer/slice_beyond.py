@@ -7,7 +7,7 @@ from functools import cache
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter
 
-from noder_viewer import theme
+from noder_viewer.palettes import DARK
 from noder_viewer.slice_bars import PAD
 from noder_viewer.slice_fonts import Fonts
 
@@ -31,7 +31,7 @@ def paint_beyond(painter: QPainter, pane: QRectF, words: str, fonts: Fonts) -> N
     box = QRectF(pane.left() + BORDER, pane.bottom() - foot - height, fonts.width(shown) + 2 * PAD, height)
     painter.fillRect(box, _GROUND)
     painter.setFont(fonts.small)
-    painter.setPen(QColor(theme.WARNING))
+    painter.setPen(QColor(DARK.warning))
     painter.drawText(box.adjusted(PAD, 0, 0, 0), _FLAGS, shown)
 
 
@@ -49,4 +49,4 @@ def sides(pane: QRectF) -> tuple[QRectF, QRectF, QRectF, QRectF]:
 
 @cache
 def _hatch() -> QBrush:
-    return QBrush(QColor(theme.WARNING), Qt.BrushStyle.BDiagPattern)
+    return QBrush(QColor(DARK.warning), Qt.BrushStyle.BDiagPattern)

@@ -1,14 +1,14 @@
 """What mouse and keys ask of a slice view.
 
 Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag
-sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click shows the whole slice
-again.
+sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click asks for a larger view, with
+Ctrl it shows the whole slice again.
 """
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from noder_viewer.camera import Camera, Press
@@ -30,6 +30,7 @@ class SliceMouse(QWidget):
     hovered = Signal(int, float, float)
     left = Signal()
     levels_requested = Signal(float, float)
+    large_requested = Signal(int)
     stroke_requested = Signal(int, float, float, bool)  # where, and whether the stroke begins there
     stroke_ended = Signal()
     camera_moved = Signal()
@@ -46,7 +47,7 @@ class SliceMouse(QWidget):
         self._crosshair_before: tuple[float, float] | None = None
         self._brush_mm: float | None = None
         self._brush_at: QPointF | None = None
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     @property
     def axis(self) -> int:
@@ -135,10 +136,13 @@ class SliceMouse(QWidget):
             self._crosshair_before = None if self._scene is None else self._scene.crosshair
             self._request_cursor(press.start)
 
-    def double_clicked(self) -> None:
-        """Show the whole slice; the crosshair goes back to where it was before the first of both clicks."""
+    def double_clicked(self, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Ask for a larger view; the crosshair goes back to where it was before the first of both clicks."""
         crosshair, self._crosshair_before = self._crosshair_before, None
-        self.reset_view()
+        if modifiers & Qt.KeyboardModifier.ControlModifier:
+            self.reset_view()
+        else:
+            self.large_requested.emit(self._axis)
         if crosshair is not None:
             self.cursor_requested.emit(self._axis, *crosshair)
 
@@ -177,6 +181,14 @@ class SliceMouse(QWidget):
             self.step(steps[key])
         else:
             super().keyPressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self._look()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._look()
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

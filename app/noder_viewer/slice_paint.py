@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from noder_viewer import theme
 from noder_viewer.colormaps import ARROW, CROSSHAIR
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.palettes import DARK
 from noder_viewer.plane import Letters
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_bars import PAD
@@ -54,7 +54,7 @@ def header_of(scene: SliceScene, fonts: Fonts, width: float, strip: float) -> He
     pane, last = (width - strip) / len(scene.images), scene.images[-1]
     rooms = [_title_room(scene, fonts, pane + (strip if image is last else 0), image is last) for image in scene.images]
     lines = [len(fonts.wrapped(image.title, room)) for image, room in zip(scene.images, rooms, strict=True)]
-    return Header(name + badge > width - 2 * PAD, max(lines))
+    return Header(bool(scene.badge) and name + badge > width - 2 * PAD, max(lines))
 
 
 def header_height(header: Header, fonts: Fonts) -> float:
@@ -64,7 +64,7 @@ def header_height(header: Header, fonts: Fonts) -> float:
 
 def footer_height(scene: SliceScene | None, fonts: Fonts) -> float:
     """Pixels of the lines below the picture: one an overlay, one for all regions."""
-    lines = 0 if scene is None else len(scene.overlays) + bool(scene.regions)
+    lines = 0 if scene is None or scene.brief else len(scene.overlays) + bool(scene.regions)
     return lines * (fonts.line + 1) + (3 if lines else 0)
 
 
@@ -74,9 +74,11 @@ def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Hea
     line = rect.adjusted(PAD, 1, -PAD, 0)
     line.setHeight(fonts.name_height)
     below = line.height() if header.badge_below else 0.0
-    used = _badge(painter, line.translated(0, below), scene.badge, header.badge_below, fonts)
+    used = 0.0
+    if scene.badge:
+        used = _badge(painter, line.translated(0, below), scene.badge, header.badge_below, fonts)
     painter.setFont(fonts.font)
-    painter.setPen(QColor(theme.TEXT))
+    painter.setPen(QColor(DARK.text))
     _draw_elided(painter, line.adjusted(0, 0, 0 if header.badge_below else -used, 0), scene.title)
     painter.restore()
 
@@ -88,10 +90,10 @@ def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, head
     left, height = pane.rect.left(), fonts.line
     line = QRectF(left + PAD, _names_height(header, fonts) + 1, pane.until - left - 2 * PAD, height)
     if scene.extrapolated and pane.is_last:
-        painter.setPen(QColor(theme.WARNING))
+        painter.setPen(QColor(DARK.warning))
         painter.drawText(line, _RIGHT, EXTRAPOLATED)
     line.setWidth(_title_room(scene, fonts, pane.until - left, pane.is_last))
-    painter.setPen(QColor(theme.MUTED))
+    painter.setPen(QColor(DARK.muted))
     for k, text in enumerate(fonts.wrapped(pane.title, line.width())):
         _draw_elided(painter, line.translated(0, k * height), text)
     painter.restore()
@@ -99,6 +101,8 @@ def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, head
 
 def footer_lines(rect: QRectF, scene: SliceScene, fonts: Fonts) -> list[tuple[QRectF, Heatmap | Quiver]]:
     """The overlays, and where in the footer the title of each has its line."""
+    if scene.brief:
+        return []
     return [(footer_line(rect, k, fonts), layer) for k, layer in enumerate(scene.overlays.values())]
 
 
@@ -111,7 +115,7 @@ def footer_line(rect: QRectF, k: int, fonts: Fonts) -> QRectF:
 def paint_heat_line(painter: QPainter, line: QRectF, heat: Heatmap, time: str, fonts: Fonts) -> None:
     """The title of a heat map, and the time of its frame."""
     painter.setFont(fonts.small)
-    painter.setPen(QColor(theme.MUTED))
+    painter.setPen(QColor(DARK.muted))
     _draw_elided(painter, line, f"{heat.title}, frame at t = {time}")
 
 
@@ -121,7 +125,7 @@ def paint_quiver_line(painter: QPainter, line: QRectF, quiver: Quiver, px_per_mm
     line = QRectF(line)
     if quiver.scale > 0:
         line.setRight(line.right() - _legend(painter, line, px_per_mm * quiver.scale, fonts) - PAD)
-    painter.setPen(QColor(theme.MUTED))
+    painter.setPen(QColor(DARK.muted))
     _draw_elided(painter, line, quiver.title)
 
 
@@ -159,7 +163,7 @@ def paint_letter(painter: QPainter, box: QRectF, letter: str, fonts: Fonts) -> N
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(GROUND)
     painter.drawRoundedRect(box, 3, 3)
-    painter.setPen(QColor(theme.TEXT))
+    painter.setPen(QColor(DARK.text))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, letter)
 
 
@@ -168,7 +172,7 @@ def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool, fonts: Fon
     painter.setFont(fonts.small)
     width = min(fonts.width(text) + 2 * PAD, line.width())
     box = QRectF(line.left() if at_left else line.right() - width, line.top() + 0.5, width, line.height() - 1)
-    painter.setPen(QColor(theme.ACCENT))
+    painter.setPen(QColor(DARK.accent))
     painter.drawRoundedRect(box, 3, 3)
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, fonts.metrics, width - PAD))
     return width + PAD
@@ -188,7 +192,7 @@ def _legend(painter: QPainter, line: QRectF, px_per_mm: float, fonts: Fonts) -> 
     """An arrow of a round number of mm at the right end of a line; returns the pixels it takes."""
     length = nice_step(24 / px_per_mm)
     label, pixels = f"{words(length)} mm", length * px_per_mm
-    painter.setPen(QColor(theme.TEXT))
+    painter.setPen(QColor(DARK.text))
     painter.drawText(line, _RIGHT, label)
     tip = line.right() - fonts.width(label) - PAD
     y = line.center().y()

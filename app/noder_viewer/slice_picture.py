@@ -6,7 +6,7 @@ long, but Qt then rounds the rectangle to whole pixels first, and the voxels lie
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from noder_viewer.colormaps import LUTS, Lut
+from noder_viewer.colormaps import Lut
+from noder_viewer.colormaps import lut as bent
 from noder_viewer.plane import Plane
 
 
@@ -40,11 +41,11 @@ class Picture(QGraphicsItem):
         painter.drawImage(self._frame, self._image)
 
 
-def indexed(places: NDArray[np.uint8], lut: str) -> QImage:
-    """Places (rows, columns) in the table `lut` of 256 opaque colours."""
+def indexed(places: NDArray[np.uint8], lut: str, gamma: float = 1.0) -> QImage:
+    """Places (rows, columns) in the table `lut` of 256 opaque colours, bent by a gamma."""
     rows, columns = places.shape
     image = QImage(places.data, columns, rows, columns, QImage.Format.Format_Indexed8)
-    image.setColorTable(_table(lut))
+    image.setColorTable(_table(lut, gamma))
     return image.convertToFormat(QImage.Format.Format_RGBX8888)
 
 
@@ -67,8 +68,8 @@ def same(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
     )
 
 
-@cache
-def _table(lut: str) -> list[int]:
-    red, green, blue, alpha = LUTS[lut].astype(np.uint32).T
+@lru_cache(64)
+def _table(lut: str, gamma: float) -> list[int]:
+    red, green, blue, alpha = bent(lut, gamma).astype(np.uint32).T
     packed: list[int] = (alpha << 24 | red << 16 | green << 8 | blue).tolist()
     return packed

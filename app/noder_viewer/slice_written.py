@@ -9,9 +9,10 @@ from math import ceil
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 
-from noder_viewer import slice_paint, theme
+from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.palettes import DARK
 from noder_viewer.region_layers import RegionLayer
 from noder_viewer.region_paint import paint_legend, paint_regions
 from noder_viewer.scene import SliceScene
@@ -60,7 +61,7 @@ class Sheet:
     @cached_property
     def legend(self) -> list[tuple[QRectF, RegionLayer]]:
         """The regions on the last picture that shows any, and their line below the pictures."""
-        layers = list(self.scene.regions.values())[-1:]
+        layers = [] if self.scene.brief else list(self.scene.regions.values())[-1:]
         bottom = self.body.bottom()
         rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
         return [(slice_paint.footer_line(rect, len(self.scene.overlays), self.fonts), layer) for layer in layers]
@@ -134,7 +135,7 @@ class Written:
 
 def _ground(sheet: Sheet, ratio: float) -> QPixmap:
     """What is written beside the pictures, on an opaque ground: text is then as sharp as on the screen itself."""
-    pixmap = _pixmap(sheet.size, ratio, QColor(theme.BACKGROUND))
+    pixmap = _pixmap(sheet.size, ratio, QColor(DARK.background))
     painter = _painter(pixmap)
     whole = QRectF(QPointF(), sheet.size)
     slice_paint.paint_header(painter, whole, sheet.scene, sheet.header, sheet.fonts)

@@ -11,10 +11,13 @@ from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QResizeEvent, QShowEvent, QWheelEvent
 from PySide6.QtWidgets import QGraphicsScene, QGraphicsView, QVBoxLayout, QWidget
 
-from noder_viewer import slice_paint, theme
+from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
 from noder_viewer.colormaps import ARROW, paint, places
+from noder_viewer.layer_items import LayerItems
+from noder_viewer.layers import IMAGE
 from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
 from noder_viewer.region_paint import paint_brush
@@ -41,6 +44,7 @@ class _Pane:
         self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
+        self._extra = LayerItems(self.box)
         self._shown: tuple[object, ...] = ()
         self._heat: tuple[object, ...] = ()
         self._quiver: Quiver | None = None
@@ -49,10 +53,13 @@ class _Pane:
 
     def show(self, scene: SliceScene, image: SliceImage, frame: QRectF) -> None:
         """Draw what differs from what is drawn."""
-        shown = image.data, image.levels, image.colormap, frame
+        shown = image.data, image.levels, image.colormap, image.gamma, frame
         if not same(shown, self._shown):
-            self.image.show_image(indexed(places(image.data.T, *image.levels), image.colormap), frame)
+            self.image.show_image(indexed(places(image.data.T, *image.levels), image.colormap, image.gamma), frame)
         self._shown = shown
+        self.image.setOpacity(image.opacity)
+        self._stack(scene)
+        self._extra.show(scene, frame)
         layers = scene.overlays_on(image)
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
@@ -76,10 +83,17 @@ class _Pane:
             self._px_per_mm = camera.px_per_mm
             self._draw_arrows()
 
+    def _stack(self, scene: SliceScene) -> None:
+        """What lies over what; an item that nobody named is in front."""
+        named = {name: self.heat for name, layer in scene.overlays.items() if isinstance(layer, Heatmap)}
+        for key, item in {IMAGE: self.image, "quiver": self.arrows, **named}.items():
+            if key in scene.order:
+                item.setZValue(-scene.order.index(key))
+
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
-            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, heat.colormap, heat.low)
+            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, heat.colormap, heat.low, heat.gamma)
             self.heat.show_image(coloured(np.ascontiguousarray(rgba.transpose(1, 0, 2))), frame)
         self._heat = shown
         self.heat.setVisible(heat is not None)
@@ -103,7 +117,7 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
     def __init__(self, view: SliceView) -> None:
         super().__init__()
         self._view = view
-        self.setBackground(theme.BACKGROUND)
+        self.setBackground(DARK.background)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.ci.setSpacing(2)
@@ -139,7 +153,7 @@ class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         if self._view.holds_brush:
             self._view.pressed(event)  # two quick dabs
         elif event.button() == Qt.MouseButton.LeftButton:
-            self._view.double_clicked()
+            self._view.double_clicked(event.modifiers())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         self._view.wheeled(event)
@@ -172,6 +186,7 @@ class SliceView(SliceMouse):
     def set_scene(self, scene: SliceScene | None) -> None:
         """Show a scene, drawing only what changed; None empties the view."""
         before, self._scene, self._wanted = self._scene, scene, None
+        self._axis = self._axis if scene is None else scene.axis
         if before is not None and scene is not None and scene.differs_in_crosshair_only(before):
             for crosshair in {before.crosshair, scene.crosshair} if before.crosshair != scene.crosshair else ():
                 self._update_crosshair(crosshair)
@@ -182,12 +197,10 @@ class SliceView(SliceMouse):
             self._camera.fitted |= grid is None or not grid.matches(scene.plane.grid)
         self._set_panes(1 if scene is None else len(scene.images))
         self._set_margins()
-        for pane in self._panes:
-            pane.box.setVisible(scene is not None)
+        if (scene is None) != (before is None):
+            for pane in self._panes:
+                pane.box.childGroup.setVisible(scene is not None)  # a box that is hidden itself loses its room for good
         if scene is not None:
-            if before is None:  # a box that was hidden has no place until its layout has been asked
-                self._canvas.ci.layout.invalidate()
-                self._canvas.ci.layout.activate()
             self._show(scene)
         self._canvas.viewport().update()
 
@@ -205,7 +218,7 @@ class SliceView(SliceMouse):
     def paint_ground(self, painter: QPainter) -> None:
         """What lies below and beside the pictures; called by the canvas."""
         if self._scene is None:
-            painter.fillRect(self._canvas.viewport().rect(), QColor(theme.BACKGROUND))
+            painter.fillRect(self._canvas.viewport().rect(), QColor(DARK.background))
         else:
             self._written.paint_ground(painter, self._sheet(self._scene))
 
@@ -213,12 +226,16 @@ class SliceView(SliceMouse):
         """What is written upon the pictures, and what changes with the time; called by the canvas after the ground."""
         if self._scene is None:
             painter.setFont(self.font())
-            painter.setPen(QColor(theme.MUTED))
+            painter.setPen(QColor(DARK.muted))
             whole, flags = self._canvas.viewport().rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(QRectF(whole), flags, self._message)
         else:
             self._written.paint_over(painter)
             self._paint_brush(painter)
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QColor(DARK.accent))
+            painter.drawRect(QRectF(self._canvas.viewport().rect()).adjusted(0.5, 0.5, -0.5, -0.5))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -272,7 +289,8 @@ class SliceView(SliceMouse):
     def fit_scale(self) -> float:
         """Pixels a mm at which the whole slice fits."""
         rect, frame = self._rect(0), self._frame
-        room = max(rect.width() - 2 * LETTER_MARGIN, 20), max(rect.height() - 2 * LETTER_MARGIN, 20)
+        margin = 0 if self._scene is not None and self._scene.brief else LETTER_MARGIN
+        room = max(rect.width() - 2 * margin, 20), max(rect.height() - 2 * margin, 20)
         return min(room[0] / frame.width(), room[1] / frame.height()) if frame.isValid() else inf
 
     def _fit(self) -> None:

@@ -7,10 +7,10 @@ import math
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from noder_viewer import theme
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.playing import MODES
 from noder_viewer.residuals import METRICS
+from noder_viewer.restyle import set_property
 
 _PERIODIC_TIP = (
     "Time is a loop: after one period the first scan comes again, and playing goes round.\n"
@@ -77,7 +77,8 @@ class TimeBar(QWidget):
         """How nearly the loop closes; a warning where no scan has checked it."""
         self.words.setText(text)
         self._say_source()
-        self.words.setStyleSheet(f"color: {theme.WARNING if warning else theme.MUTED}")
+        set_property(self.words, "warning", warning)
+        set_property(self.words, "muted", not warning)
 
     def set_metric(self, metric: str) -> None:
         """Show what the bars measure."""

@@ -10,6 +10,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from noder_viewer import theme
+from noder_viewer.palettes import DARK
 from noder_viewer.time_jobs import Band
 
 LEFT_PX, RIGHT_PX = 70.0, 10.0
@@ -55,8 +56,8 @@ def zones_beyond(scale: TimeScale, span: tuple[float, float], size: tuple[float,
 def paint_hatch(painter: QPainter, zones: Iterable[QRectF]) -> None:
     """Hatch what no scan has checked."""
     for zone in zones:
-        painter.fillRect(zone, QColor(0, 0, 0, 90))
-        painter.fillRect(zone, QBrush(QColor(theme.WARNING).darker(230), Qt.BrushStyle.BDiagPattern))
+        painter.fillRect(zone, QColor(0, 0, 0, 90 if theme.palette() is DARK else 12))
+        painter.fillRect(zone, QBrush(QColor(theme.HATCH), Qt.BrushStyle.BDiagPattern))
 
 
 def paint_band(painter: QPainter, scale: TimeScale, y: float, band: Band) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -19,6 +19,7 @@ from noder_viewer.pictures import Picture
 from noder_viewer.playing import Cycle, Mode, axis_span
 from noder_viewer.residual_strip import ResidualStrip
 from noder_viewer.residuals import Residual
+from noder_viewer.restyle import set_property
 from noder_viewer.ticks import nice_step
 from noder_viewer.time_axis import ScanMark, TimeAxis
 from noder_viewer.time_bar import TimeBar
@@ -250,6 +251,11 @@ class Timeline(QWidget):
             self.step(1 if turned > 0 else -1)
         event.accept()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._show_playing(self.is_playing)
+
     # --- inside
 
     @property
@@ -304,15 +310,14 @@ class Timeline(QWidget):
         if self._band is not None:
             told.append(f"seeds differ by {self._band.at(self._time):.2g} mm")
         self._outside.setText("; ".join(told))
-        colour = f"color: {theme.WARNING if far else theme.MUTED}"
-        if self._outside.styleSheet() != colour:  # it takes long, and this runs at every step in time
-            self._outside.setStyleSheet(colour)
+        set_property(self._outside, "warning", bool(far))
+        set_property(self._outside, "muted", not far)
 
     def _play_button(self) -> QToolButton:
         button = QToolButton(self, autoRaise=True)
         button.setAccessibleName("Play")
         button.setIconSize(QSize(18, 18))
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys to the axis
         button.clicked.connect(self.toggle_playing)
         return button
 

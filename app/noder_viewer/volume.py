@@ -34,10 +34,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from noder_viewer import theme
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import VolumeScene
+from noder_viewer.palettes import DARK
 from noder_viewer.plane import Floats, to_axes
+from noder_viewer.restyle import set_property
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -157,7 +158,7 @@ class VolumeView(QWidget):
     def set_scene(self, scene: VolumeScene | None) -> None:
         """Show a volume with its arrows; None empties the canvas."""
         beyond = "" if scene is None else scene.beyond
-        self._title.setStyleSheet(f"color: {theme.WARNING}" if beyond else "")
+        set_property(self._title, "warning", bool(beyond))
         # what must not be missed comes first: the line is cut at its end
         self._title.setText("3D" if scene is None else f"3D {beyond and f'extrapolated, {beyond}: '}{scene.title}")
         if scene is None:
@@ -350,8 +351,9 @@ class VolumeView(QWidget):
 
     def _placeholder(self) -> QWidget:
         page = QWidget(self)
-        page.setStyleSheet(f"background: {theme.BACKGROUND}")
-        self._words.setStyleSheet(f"color: {theme.MUTED}")
+        page.setObjectName("ground")
+        page.setStyleSheet(f"#ground {{ background: {DARK.background}; }}")  # and not of the button on it
+        self._words.setStyleSheet(f"color: {DARK.muted}")
         layout = QVBoxLayout(page)
         layout.addStretch(1)
         layout.addWidget(self._words)

@@ -7,7 +7,6 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from noder_viewer import theme
 from noder_viewer.settings import recent_label
 
 _SHOWN = 5
@@ -24,9 +23,6 @@ class Welcome(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("welcome")
-        self.setStyleSheet(
-            f"#welcome {{ background: {theme.BACKGROUND}; border: 2px dashed {theme.LINE}; border-radius: 10px; }}"
-        )
         title = QLabel("Drop scans here")
         title.setStyleSheet("font-size: 26px; font-weight: 600;")
         text = QLabel("Two or more NIfTI files of one subject, one 4D file, a folder, a saved fit or a registration")
@@ -67,7 +63,7 @@ class Welcome(QFrame):
         for group in groups[:_SHOWN]:
             button = QPushButton(recent_label(group))
             button.setFlat(True)
-            button.setStyleSheet(f"QPushButton {{ border: 0; background: transparent; color: {theme.ACCENT}; }}")
+            button.setProperty("link", True)
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.setToolTip("\n".join(map(str, group[:20])))
             button.setProperty("paths", [str(path) for path in group])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from noder.fields import DisplacementField
 from noder.grid import Grid
+from noder_viewer.layers import Look
 from noder_viewer.region_state import RegionLook
 from noder_viewer.session import OverlaySettings, Session
 
@@ -155,6 +156,9 @@ def session(grid: Grid | None = None, **changes: Any) -> SessionDouble:
         "overlays": OverlaySettings(),
         "window": (0.0, 1000.0),
         "radiological": False,
+        "look": Look(),
+        "layers": (),
+        "order": (),
     }
     made = SessionDouble(**{**fields, **changes})
     made.carry_shown = made.carry

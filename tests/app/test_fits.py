@@ -266,7 +266,7 @@ def panes(controller, qtbot):
     assert view.views[0]._scene.images[0].unit == "difference"
     controller.window.actions_by_name["show_methods"].trigger()
     controller.comparing.refresh()
-    assert controller.window.pictures.currentIndex() == 0
+    assert controller.window.screens.currentIndex() == 0
 
 
 def test_a_new_weight_is_a_new_fit_beside_the_old_one(opened, qtbot, counting):

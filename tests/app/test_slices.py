@@ -149,7 +149,7 @@ def test_the_wheel_stops_at_the_last_slice(make: Any) -> None:
     assert asked == []
 
 
-def test_ctrl_and_wheel_zooms_about_the_mouse_and_a_double_click_shows_all(make: Any) -> None:
+def test_ctrl_and_wheel_zooms_about_the_mouse_and_a_double_click_with_it_shows_all(make: Any) -> None:
     view, asked = make(2, doubles.session()), []
     view.index_requested.connect(lambda *args: asked.append(args))
     where, fitted = QPointF(150, 260), view.camera.px_per_mm
@@ -158,7 +158,8 @@ def test_ctrl_and_wheel_zooms_about_the_mouse_and_a_double_click_shows_all(make:
     assert view.camera.px_per_mm == pytest.approx(fitted * 1.44)
     assert view.camera.to_plane(view._rect(0), where) == pytest.approx(before)
     assert asked == []
-    QTest.mouseDClick(viewport(view), Qt.MouseButton.LeftButton, pos=QPoint(200, 200))
+    ctrl = Qt.KeyboardModifier.ControlModifier
+    QTest.mouseDClick(viewport(view), Qt.MouseButton.LeftButton, ctrl, QPoint(200, 200))
     assert view.camera.px_per_mm == pytest.approx(fitted)
 
 
@@ -311,6 +312,19 @@ def test_an_empty_view_says_what_to_do_and_asks_for_nothing(make: Any) -> None:
     assert pixels(view).std() > 5
     view.set_scene(None)
     view.close()
+
+
+def test_a_view_that_was_emptied_shows_the_next_scene_as_large(make: Any) -> None:
+    session = doubles.session()
+    view = make(2, session)
+    before, place = pixels(view), view._rect(0)
+    for _ in range(2):
+        view.set_scene(None)
+        QApplication.processEvents()
+        view.set_scene(slice_scene(session, 2))
+        QApplication.processEvents()
+        assert view._rect(0) == place
+    assert np.array_equal(pixels(view), before)
 
 
 def test_a_new_grid_is_shown_whole(make: Any) -> None:
