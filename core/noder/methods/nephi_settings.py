@@ -22,7 +22,7 @@ class NephiSettings:
                                      "help": "Trained networks of the modes with an encoder: shipped, or a file of "
                                              "noder pretrain nephi"})  # fmt: skip
     io_iterations: int = field(
-        default=20, metadata={"label": "Iterations of the codes", "unit": "", "range": (1, 5000),
+        default=30, metadata={"label": "Iterations of the codes", "unit": "", "range": (1, 5000),
                               "help": "In mode encoder+io, at each size of each stage"})  # fmt: skip
     io_rate: float = field(
         default=0.1, metadata={"label": "Their step", "unit": "", "range": (0.00001, 1.0),
