@@ -37,7 +37,7 @@ def paint_beyond(painter: QPainter, pane: QRectF, words: str, fonts: Fonts) -> N
 
 def sides(pane: QRectF) -> tuple[QRectF, QRectF, QRectF, QRectF]:
     """The four bars of the border: above, below, and between them left and right."""
-    x, y, w, h = pane.getRect()
+    x, y, w, h = pane.x(), pane.y(), pane.width(), pane.height()
     between = h - 2 * BORDER
     return (
         QRectF(x, y, w, BORDER),
