@@ -174,9 +174,9 @@ class FitsList(QWidget):
     def _refresh(self) -> None:
         line = self.selected
         can = frozenset() if line is None else line.can
-        self.setMaximumHeight(_UNBOUNDED if self._lines else self.sizeHint().height())
         self.empty.setVisible(not self._lines)
         self.table.setVisible(bool(self._lines))
+        self.setMaximumHeight(_UNBOUNDED if self._lines else self.minimumSizeHint().height() + 12)
         self.earlier.setEnabled("move" in can)
         self.later.setEnabled("move" in can)
         self.remove.setEnabled(line is not None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from noder.evaluate import PREDICTORS, Report, linearity_words
 from noder.leave_one_out import LeftOut, predictions
+from noder.metrics import SCORES
 
 Row = dict[str, Any]
 
@@ -167,8 +168,7 @@ def left_out_csv(found: LeftOut, unit: str) -> str:
 
 def _score_names(found: LeftOut) -> list[str]:
     rows = found.rows[:1]
-    return [name for row in rows for name in row["blend"] if name.startswith(("nrmse", "ssim", "psnr"))
-            and name != "ssim_window"]  # fmt: skip
+    return [name for row in rows for name in row["blend"] if name.startswith(SCORES) and name != "ssim_window"]
 
 
 def _exact(value: float | None) -> str:

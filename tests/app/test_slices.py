@@ -402,3 +402,16 @@ def test_a_crosshair_that_moves_paints_only_its_lines(make: Any, monkeypatch: py
     view._canvas.viewport().update()
     QApplication.processEvents()
     assert np.array_equal(moved, pixels(view))
+
+
+def test_a_view_that_was_emptied_shows_the_next_scene_in_its_place(qtbot):
+    """A hidden box lost its place in the layout: the next picture was drawn into nothing."""
+    view = shown_slice(qtbot, doubles.session(), 2, (300, 280))
+    place = view._rect(0)
+    view.set_scene(None)
+    view.set_message("waiting")
+    QApplication.processEvents()
+    view.set_scene(slice_scene(doubles.session(), 2))
+    QApplication.processEvents()
+    assert view._rect(0) == place
+    assert view.camera.px_per_mm > 1
