@@ -11,7 +11,8 @@ from noder_viewer.view_state import lasting_view, set_view, view_of
 
 CHANGED = {
     "time": 3.5, "cursor_mm": (1.0, -2.0, 3.0), "show": "checkerboard", "carry": "first", "pulled": "fixed",
-    "period": 800.0, "region_look": RegionLook(visible=False, hidden=frozenset({3, 1})), "square_mm": 7.5, "window": (-10.0, 40.0), "radiological": True,
+    "period": 800.0, "region_look": RegionLook(visible=False, hidden=frozenset({3, 1})),
+    "square_mm": 7.5, "window": (-10.0, 40.0), "radiological": True,
     "overlays": OverlaySettings(jacobian=True, jacobian_limit=0.25, quiver_scale=3.0),
 }  # fmt: skip
 
