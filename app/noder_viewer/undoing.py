@@ -92,7 +92,7 @@ class Undoing(QObject):
         if self._pair is not known:
             if known is None or self._pair is None or self._pair.pair is not known.pair:
                 self._histories[True].clear()
-        elif _is_of_the_user(before["data"], self._now["data"]):
+        elif self._session.series is not None and _is_of_the_user(before["data"], self._now["data"]):
             self._record(before)
         self._was_fitting = self._session.is_fitting
         self._tell()

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from noder_viewer.layers import Look
+from noder_viewer.layouts import Layout, LightboxSettings
 from noder_viewer.region_state import RegionLook
 from noder_viewer.session import OverlaySettings, Session
 from noder_viewer.view_state import lasting_view, set_view, view_of
@@ -12,7 +14,8 @@ from noder_viewer.view_state import lasting_view, set_view, view_of
 CHANGED = {
     "time": 3.5, "cursor_mm": (1.0, -2.0, 3.0), "show": "checkerboard", "carry": "first", "pulled": "fixed",
     "period": 800.0, "region_look": RegionLook(visible=False, hidden=frozenset({3, 1})),
-    "square_mm": 7.5, "window": (-10.0, 40.0), "radiological": True,
+    "look": Look("hot", 1.5, 0.5), "order": ("image", "quiver"), "bars": False, "layout": Layout("row"),
+    "lightbox": LightboxSettings("even", 7), "layers": (), "square_mm": 7.5, "window": (-10.0, 40.0), "radiological": True,
     "overlays": OverlaySettings(jacobian=True, jacobian_limit=0.25, quiver_scale=3.0),
 }  # fmt: skip
 
