@@ -87,12 +87,17 @@ ORDER = [
     "pair_store",
     "fsl_fields",
     "pair_files",
+    "recipe",
+    "project",
+    "capsule",
+    "replay",
     "cli_options",
     "cli_progress",
     "cli_pretrain",
     "cli_pretrain_nephi",
     "cli_register",
     "cli_measure",
+    "cli_capsule",
     "cli",
 ]
 

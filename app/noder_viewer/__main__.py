@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="noder-viewer",
         description="Look at a series of medical images, fit a continuous map through it, play it, export.",
     )
-    parser.add_argument("paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, or a saved fit")
+    parser.add_argument(
+        "paths", nargs="*", type=_path, metavar="PATH", help="scans, a folder of them, a saved fit, or a project"
+    )
     parser.add_argument("--demo", action="store_true", help="open the sample series and fit it")
     parser.add_argument(
         "--demo-output",
@@ -81,6 +83,10 @@ def _run(chosen: argparse.Namespace) -> int:
         demo.start()
     elif chosen.paths:
         controller.open([path.absolute() for path in chosen.paths])
+    else:
+        controller.preferring.open_last()
+    if demo is None:
+        controller.autosave.offer()
     code = int(app.exec())
     window.close()
     # nothing may hold the window now: napari's contexts say goodbye to its settings, and need living modules for that

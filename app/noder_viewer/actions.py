@@ -25,7 +25,7 @@ DOCKS = "docks"
 
 MENUS: dict[str, tuple[Action | str | None, ...]] = {
     "&File": (
-        Action("open_files", "&Open scans…", ("Ctrl+O",), "Several 3D files, or one 4D file"),
+        Action("open_files", "&Open scans…", ("Ctrl+O",), "Several 3D files, one 4D file, or a project"),
         Action(
             "open_folder",
             "Open &folder…",
@@ -40,17 +40,29 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             "A beating heart, twelve phases, that comes with the program",
         ),
         SEPARATOR,
+        Action("save_project", "&Save project", ("Ctrl+S",), "All that is open, fits included", needs="series"),
+        Action("save_project_as", "Save project &as…", ("Ctrl+Shift+S",), "Under another name", needs="series"),
         Action(
-            "save_fit",
-            "&Save fit…",
-            ("Ctrl+S",),
-            "A folder that can be opened again; of a pair, its export",
+            "save_capsule",
+            "Save &capsule…",
+            (),
+            "The project with the command lines that make its results again, versions and checksums",
             needs="result",
+        ),
+        SEPARATOR,
+        Action(
+            "save_fit", "Save &fit…", (), "A folder that can be opened again; of a pair, its export", needs="result"
         ),
         Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
         Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
         SEPARATOR,
         Action("quit", "&Quit", ("Ctrl+Q",)),
+    ),
+    "&Edit": (
+        Action("undo", "&Undo", ("Ctrl+Z",), "Take the last change back", needs="undo"),
+        Action("redo", "&Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Make it again", needs="redo"),
+        SEPARATOR,
+        Action("show_settings", "&Settings…", ("Ctrl+,",), "Defaults, autosave, what opens at start"),
     ),
     "F&it": (
         Action(
@@ -158,8 +170,8 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("toggle_playing", "&Play or pause", ("P",), needs="series"),
         Action("step_back", "Step &back", (",",), needs="series"),
         Action("step_forward", "Step &forward", (".",), needs="series"),
-        Action("previous_scan", "Pre&vious scan", ("Ctrl+,",), needs="series"),
-        Action("next_scan", "&Next scan", ("Ctrl+.",), needs="series"),
+        Action("previous_scan", "Pre&vious scan", ("<",), needs="series"),
+        Action("next_scan", "&Next scan", (">",), needs="series"),
         Action("first_time", "First scan", ("Ctrl+Home",), needs="series"),
         Action("last_time", "Last scan", ("Ctrl+End",), needs="series"),
         SEPARATOR,

@@ -25,19 +25,24 @@ class Closing(QObject):
         self._close_when_saved = False
         self.asks = True
         self.box: QMessageBox | None = None
-        for saved in (controller.exporting.saved, controller.registering.saved):
+        for saved in (controller.exporting.saved, controller.registering.saved, controller.projects.saved):
             saved.connect(self._on_saved)
-        for not_saved in (controller.exporting.failed, controller.registering.not_saved):
+        for not_saved in (controller.exporting.failed, controller.registering.not_saved, controller.projects.failed):
             not_saved.connect(self._on_not_saved)
 
     def answer(self, event: QCloseEvent) -> None:
         """Keep the window open and ask, where closing would lose a fit."""
         controller = self._controller
-        loses = controller.session.is_unsaved or controller.registering.hides_unsaved
+        loses = controller.session.is_unsaved or controller.registering.hides_unsaved or controller.projects.changed
         if not self.asks or controller.is_down or not loses:
             return
         event.ignore()
         self._ask()
+
+    @property
+    def _saves_project(self) -> bool:
+        """Whether all that would be lost belongs to a project that has changed."""
+        return self._controller.session.project is not None and self._controller.projects.changed
 
     def _ask(self) -> None:
         if self.box is None:
@@ -53,6 +58,8 @@ class Closing(QObject):
 
     def _question(self) -> str:
         session = self._controller.session
+        if self._saves_project:
+            return f"{session.project.name} has changed. Save it before the window closes?"
         if not session.is_unsaved:
             other = "of the series" if session.pair is not None else "of the pair"
             return f"What was found {other} that was open before has not been saved. Save it before the window closes?"
@@ -67,6 +74,9 @@ class Closing(QObject):
             self._controller.window.close()
         elif button == Button.Save.value:
             self._close_when_saved = True
+            if self._saves_project:
+                self._close_when_saved = self._controller.projects.save()
+                return
             if not self._controller.session.is_unsaved:
                 self._controller.registering.go_back()
             if not self._controller.commands.save_fits():

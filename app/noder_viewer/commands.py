@@ -15,7 +15,7 @@ import noder
 from noder.errors import NoderError
 from noder_viewer.command_palette import CommandPalette
 from noder_viewer.exporting import grab_png, unused
-from noder_viewer.jobs import write_picture
+from noder_viewer.jobs import PROJECT, write_picture
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
@@ -31,6 +31,7 @@ SHOW_ACTIONS = {
     **{show: f"show_{show}" for show in COMPARISONS},
 }
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
+_OPENED = f"{_SCANS.replace(')', f' *{PROJECT})', 1).replace('Scans', 'Scans and projects', 1)};;Projects (*{PROJECT})"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
 _ABOUT = (
     "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: "
@@ -60,7 +61,13 @@ class Commands:
             "open_files": self.open_files,
             "open_folder": self.open_folder,
             "open_sample": self.open_sample,
+            "save_project": controller.projects.save,
+            "save_project_as": controller.projects.save_as,
+            "save_capsule": controller.projects.save_capsule,
             "save_fit": self.save_fit,
+            "undo": controller.undoing.undo,
+            "redo": controller.undoing.redo,
+            "show_settings": controller.preferring.show_dialog,
             "export": controller.exporting.show_dialog,
             "save_picture": self.save_picture,
             "quit": self._window.close,
@@ -108,9 +115,9 @@ class Commands:
         }
 
     def open_files(self) -> None:
-        """Ask for scans."""
+        """Ask for scans or a project."""
         start = str(self._settings.folder("open"))
-        names, _ = QFileDialog.getOpenFileNames(self._window, "Open scans", start, _SCANS)
+        names, _ = QFileDialog.getOpenFileNames(self._window, "Open scans or a project", start, _OPENED)
         self._open([Path(name) for name in names])
 
     def open_folder(self) -> None:
@@ -129,7 +136,7 @@ class Commands:
         """Ask where to save the fit, or to write the registration; False: nowhere."""
         if self._session.pair is not None:
             return self.export_registration()
-        start = str(unused(self._beside_the_scans() / "fit"))
+        start = str(unused(self.beside_the_scans() / "fit"))
         name, _ = QFileDialog.getSaveFileName(self._window, "Save the fit as a folder", start)
         if name:
             self._controller.exporting.save_fit(Path(name))
@@ -140,7 +147,7 @@ class Commands:
         unsaved = [row for row in self._session.fits if row.is_unsaved]
         if all(row.result is self._session.result for row in unsaved):
             return self.save_fit()
-        start = str(self._beside_the_scans())
+        start = str(self.beside_the_scans())
         name = QFileDialog.getExistingDirectory(self._window, f"Save {len(unsaved)} fits, each in its folder", start)
         if name:
             self._controller.exporting.save_all(Path(name))
@@ -223,7 +230,7 @@ class Commands:
         box.setText(_ABOUT.format(version=noder.__version__))
         box.open()  # unlike exec, does not stop the program
 
-    def _beside_the_scans(self) -> Path:
+    def beside_the_scans(self) -> Path:
         """The scans' folder, or where a fit was saved last if nothing can be written there (the sample's)."""
         series = self._session.series
         path = None if series is None else series.reference.image.path

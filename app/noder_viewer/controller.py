@@ -12,6 +12,7 @@ from typing import cast
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from noder_viewer.arranging import Arranging
+from noder_viewer.autosave import Autosave
 from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
@@ -29,7 +30,9 @@ from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.measuring import Measuring
 from noder_viewer.opening import Opening, centre_of
+from noder_viewer.preferring import Preferring
 from noder_viewer.presenter import Presenter
+from noder_viewer.projects import Projects
 from noder_viewer.region_commands import RegionCommands
 from noder_viewer.region_view import RegionView
 from noder_viewer.register_panel import CURVES, SCORES
@@ -40,6 +43,7 @@ from noder_viewer.settings import Settings
 from noder_viewer.slices import SliceView
 from noder_viewer.theming import Theming
 from noder_viewer.time_feed import TimeFeed
+from noder_viewer.undoing import Undoing
 from noder_viewer.volume_counts import VolumeCounts
 from noder_viewer.window_presets import AUTO, preset
 
@@ -77,6 +81,10 @@ class Controller(QObject):
         self.fits = Fits(self)
         self.comparing = Comparing(self)
         self.cards = Cards(self)
+        self.projects = Projects(self)
+        self.autosave = Autosave(self)
+        self.preferring = Preferring(self)
+        self.undoing = Undoing(self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -89,7 +97,7 @@ class Controller(QObject):
         self._connect_register()
         self._connect_pictures()
         session.events.result.connect(self._scale_arrows)
-        session.events.activity.connect(self._share_cores)
+        session.events.activity.connect(self.share_cores)
         window.set_recent(settings.recent())
         if (layout := settings.layout()) is not None:
             window.restoreGeometry(layout[0])
@@ -179,6 +187,9 @@ class Controller(QObject):
         self.comparing.shut_down()
         self.cards.shut_down()
         self.opening.shut_down()
+        self.projects.shut_down()
+        self.autosave.shut_down()
+        self.undoing.shut_down()
         self.flicker.shut_down()
         self.time_feed.shut_down()
         self.registering.shut_down()
@@ -205,7 +216,8 @@ class Controller(QObject):
         window.close_requested.connect(self.closing.answer)
         window.closing.connect(self.shut_down)
         window.banner.remedy_requested.connect(self.opening.answer)
-        window.banner.remedy_requested.connect(self.registering.answer)
+        for answers in (self.registering, self.projects, self.autosave):
+            window.banner.remedy_requested.connect(answers.answer)
         handlers = self.commands.handlers()
         for name, action in window.actions_by_name.items():
             # a lambda is safe here: actions are triggered in the GUI thread
@@ -286,7 +298,7 @@ class Controller(QObject):
             return
         if isinstance(choices, FitChoices):
             self.engine_is_ready = True
-            self._share_cores()
+            self.share_cores()
             self.window.fit_panel.set_choices(choices)
             self.window.register_panel.set_choices(choices)
             if self.session.status == "Loading the engine…":
@@ -301,7 +313,7 @@ class Controller(QObject):
     def _on_problem(self, problem: object) -> None:
         self.window.banner.set_message(str(problem))
 
-    def _share_cores(self) -> None:
+    def share_cores(self) -> None:
         """Decode slices on all cores, but leave them to a fit while one runs."""
         if self.engine_is_ready:
             share_cores(leave_one=self.session.is_fitting or self.session.is_registering)

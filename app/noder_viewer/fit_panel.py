@@ -49,7 +49,7 @@ class FitPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._choices: FitChoices | None = None
-        self._config: FitConfig | None = None
+        self._config: FitConfig | FitChoice | None = None
         self._ready, self._fitting = False, False
         self.preset, self.method, self.device = QComboBox(), QComboBox(), QComboBox()
         self.preset.setToolTip("A set of settings: faster, or more accurate")
@@ -77,9 +77,12 @@ class FitPanel(QWidget):
         self.align = QComboBox()
         for name, text in ALIGN.items():
             self.align.addItem(text, name)
-        self.align.activated.connect(self.choice_changed)
         self.align.setToolTip("Move every scan onto the first before the fit; a mask helps where skull and neck differ")
-        self.device.activated.connect(self.choice_changed)
+        for signal in (
+            self.device.activated, self.align.activated, self.seed.valueChanged, self.match.clicked,
+            self.intensity.clicked,
+        ):  # fmt: skip
+            signal.connect(self.choice_changed)
         self.estimate = QLabel()
         self.estimate.setWordWrap(True)
         self.set_estimate("")
@@ -156,8 +159,11 @@ class FitPanel(QWidget):
         """Whether the settings are other than the preset's."""
         return bool(self.form.settings() != self._presets().get(self.preset.currentData()))
 
-    def set_config(self, config: FitConfig) -> None:
-        """Show how a fit was made: all but the device, which is this machine's. Kept until the choices are known."""
+    def set_config(self, config: FitConfig | FitChoice) -> None:
+        """Show how a fit was made or is to be made: all but the device, which is this machine's.
+
+        Kept until the choices are known.
+        """
         self._config = config
         if self._choices is None:
             return
@@ -166,12 +172,18 @@ class FitPanel(QWidget):
         self._fill_presets(config.preset)
         self.set_preset(config.preset)
         self.seed.setValue(config.seed)
+        if isinstance(config, FitChoice):
+            self.seeds.setValue(config.seeds)
         self.match.setChecked(config.match_intensity)
         self.intensity.setChecked(config.intensity)
         self.align.setCurrentText(ALIGN[config.align])
         if config.settings is not None and config.settings != self._presets().get(config.preset):
             self.form.set_settings(config.settings)
             self._on_settings_changed()
+
+    def set_device(self, name: str) -> None:
+        """Choose a device by its name, where this machine has it."""
+        self.device.setCurrentIndex(max(0, self.device.findData(name)))
 
     def set_state(self, *, ready: bool, fitting: bool, stopping: bool = False, paused: bool = False) -> None:
         """`ready`: there is a series that can be fitted. While `fitting`, what is started waits in the list."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from noder_viewer.cores import share_cores as share_cores
+
 if TYPE_CHECKING:
     from noder.fit import FitProgress, FitResult
     from noder.fit_config import FitConfig
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
     from noder_viewer.pair_jobs import PairReopened
+    from noder_viewer.project_jobs import ProjectOpened
     from noder_viewer.session import Session
 
 N_THUMBNAILS = 14
+PROJECT = ".noderproj"
 AXES = (0, 1, 2)
 _importing = threading.Lock()
-_cores: list[int] = []
 
 
 class Reporter(Protocol):
@@ -133,13 +136,20 @@ class WarmUpCanvas:
 
 @dataclass(frozen=True)
 class Read:
-    """Headers first, then all data; a folder with a result.json is a saved fit or registration. Raises InputError."""
+    """Headers first, then all data; a folder with a result.json is a saved fit or registration. Raises InputError.
+
+    `options`: those of `ImageSeries.from_paths`, or of a project `places`, folders where its files may be now.
+    """
 
     paths: list[Path]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, task: Reporter) -> Opened | PairReopened:
+    def __call__(self, task: Reporter) -> Opened | PairReopened | ProjectOpened:
         import_engine()
+        if is_project(self.paths):
+            from noder_viewer.project_jobs import project_opened
+
+            return project_opened(self.paths[0], self.options.get("places", ()), task)
         from noder.stored_files import is_registration
 
         folder = saved_fit_folder(self.paths)
@@ -163,7 +173,7 @@ class Read:
             from noder.align import offered
 
             series = offered(series)
-        return _opened(self.paths, series, result, folder)
+        return opened(self.paths, series, result, folder)
 
 
 @dataclass(frozen=True)
@@ -336,17 +346,9 @@ def import_engine() -> None:
             importlib.import_module(name)
 
 
-def share_cores(*, leave_one: bool) -> None:
-    """Let torch use all cores in the calling thread, or all but one.
-
-    With every core taken by the fit and as many by the window, neither of the two gets on. torch keeps the number
-    for each thread apart; `_cores` is what it chose by itself, OMP_NUM_THREADS included.
-    """
-    import torch
-
-    if not _cores:
-        _cores.append(torch.get_num_threads())
-    torch.set_num_threads(max(1, _cores[0] - int(leave_one)))
+def is_project(paths: list[Path]) -> bool:
+    """Whether `paths` are one project file."""
+    return len(paths) == 1 and paths[0].suffix == PROJECT
 
 
 def saved_fit_folder(paths: list[Path]) -> Path | None:
@@ -376,7 +378,8 @@ def _megabytes(series: ImageSeries) -> int:
     return round(sum(scan.image.n_bytes for scan in series.scans) / 1e6)
 
 
-def _opened(paths: list[Path], series: ImageSeries, result: FitResult | None, folder: Path | None) -> Opened:
+def opened(paths: list[Path], series: ImageSeries, result: FitResult | None, folder: Path | None) -> Opened:
+    """A series whose voxels have been read, with the grey levels that suit it."""
     from noder_viewer.frames import default_window
 
     volumes = [scan.image.numpy() for scan in series.scans]

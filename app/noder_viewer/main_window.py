@@ -145,6 +145,11 @@ class MainWindow(QMainWindow):
                 if isinstance(entry, Action):
                     self.actions_by_name[entry.name].setEnabled(not entry.needs or entry.needs in states)
 
+    def set_steps(self, undo: str, redo: str) -> None:
+        """Name the steps that Undo and Redo would take; "" for none."""
+        self.actions_by_name["undo"].setText(f"&Undo {undo}".rstrip())
+        self.actions_by_name["redo"].setText(f"&Redo {redo}".rstrip())
+
     def set_checked(self, name: str, on: bool) -> None:
         """Mark a checkable action."""
         self.actions_by_name[name].setChecked(on)

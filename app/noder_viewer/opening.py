@@ -31,10 +31,14 @@ CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 
 
 class Opening(QObject):
-    """Reads what the user gives; emits `opened`, or `failed(sentence)` once the banner shows it."""
+    """Reads what the user gives; emits `opened`, or `failed(sentence)` once the banner shows it.
+
+    `project_read`: a project has been read, for who shows it.
+    """
 
     opened = Signal()
     failed = Signal(str)
+    project_read = Signal(object)
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class Opening(QObject):
         registering.ended.connect(self._on_fit_ended)
 
     def open(self, paths: list[Path], **options: Any) -> None:
-        """Read `paths`; options as `ImageSeries.from_paths` takes them."""
+        """Read `paths`; options as `Read` takes them."""
         self._wanted = Read(list(paths), options)
         if self._fitting.running or self._registering.running:
             what = "A fit" if self._fitting.running else "A registration"
@@ -183,6 +187,8 @@ class Opening(QObject):
             self._earlier = None  # the registration keeps what was open
             self._registering.take(value)
             self._done([value.folder])
+        elif value is not None:
+            self.project_read.emit(value)
 
     def _on_failed(self, error: object) -> None:
         self._session.activity = ""

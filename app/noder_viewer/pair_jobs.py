@@ -196,13 +196,13 @@ def registration_steps(shown: ShownPair, choice: RegisterChoice) -> Generator[Fi
     return _registered(shown, registration, scores(registration, shown.truth))
 
 
-def reopened(folder: Path, task: Reporter) -> PairReopened:
-    """Read a registration that was written, with its images. Raises InputError."""
+def reopened(folder: Path, task: Reporter, hashed: dict[Path, str] | None = None) -> PairReopened:
+    """Read a registration that was written, with its images; `hashed` as in `found_file`. Raises InputError."""
     from noder.pair_store import read_registration
 
     share_cores(leave_one=True)
     task.report(f"Opening the registration in {folder.name}…")
-    found = read_registration(folder)
+    found = read_registration(folder, hashed)
     pair, fit = found.registration.pair, found.registration.fit
     opened = _shown(pair, found.truth, found.given)
     task.report("Computing the inverse map…")

@@ -50,6 +50,10 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "exclude": ("series", "scans", "pictures", "hint", "estimate"),
     "mask": ("series", "hint"),
     "saved_in": ("series",),
+    "project": ("series",),
+    "changed": ("series",),
+    "undoable": ("controls",),
+    "redoable": ("controls",),
     "time": ("pictures", "time", "volume"),
     "period": ("controls",),
     "cursor_mm": ("pictures", "thumbnails"),
@@ -294,6 +298,7 @@ class Presenter(QObject):
         window.set_available(_states(session))
         for kind, layout_action in LAYOUT_ACTIONS.items():
             window.set_checked(layout_action, session.layout.kind == kind)
+        window.set_steps(session.undoable, session.redoable)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)
         window.set_checked("toggle_jacobian", session.overlays.jacobian)
@@ -398,6 +403,8 @@ def _states(session: Session) -> frozenset[str]:
         "regions": session.regions is not None and session.pair is None,
         "measured": session.region_figures is not None and session.region_figures.volumes is not None,
         "drawable": opened and session.pair is None,
+        "undo": bool(session.undoable),
+        "redo": bool(session.redoable),
         "kept": session.kept is not None and not session.activity,
         "registering": session.activity in ("pairing", "registering"),
     }

@@ -105,6 +105,10 @@ class RegisterPanel(QWidget):
         self.preset.setCurrentIndex(max(0, self.preset.findData(name)))
         self._on_preset()
 
+    def set_device(self, name: str) -> None:
+        """Choose a device by its name, where this machine has it."""
+        self.device.setCurrentIndex(max(0, self.device.findData(name)))
+
     def set_state(self, *, free: bool, busy: bool, stopping: bool = False) -> None:
         """`free`: nothing else runs. While `busy` with a pair, what it depends on is locked."""
         self._free, self._busy = free, busy

@@ -111,6 +111,7 @@ class Session:
     followed while it runs; 0 for none. methods: fits and trivial predictions side by side.
     pair: two images that are registered, whose series is `series` then. pulled: which of them is pulled onto the other.
     kept: the snapshot of what was open before the pair, or of the pair.
+    project: the file that holds all of this; `changed` since. undoable, redoable: names of the steps that are next.
     flicker: whether the pulled one is on screen now. square_mm: side of a square of the checkerboard.
     look: of the image that is shown; layers: images and label maps of other files; order: keys of all, front first.
     layout, lightbox: which views are on screen, and which times.
@@ -159,6 +160,10 @@ class Session:
     region_figures: RegionFigures | None = None
     region_look: RegionLook = field(default_factory=RegionLook)
     brush: Brush | None = None
+    project: Path | None = None
+    changed: bool = False
+    undoable: str = ""
+    redoable: str = ""
     activity: Activity = ""
     status: str = ""
 

@@ -1,12 +1,16 @@
-"""What the window remembers between two runs: recent files, geometry and the last folders."""
+"""What the window remembers between two runs: recent files, geometry, the last folders, and the user's preferences."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
+
+from noder_viewer.preferences import Preferences
 
 MAX_RECENT = 10
 
@@ -38,7 +42,13 @@ class Settings:
         self._store.remove("recent")
 
     def folder(self, purpose: str) -> Path:
-        """The folder last used for `purpose` ("open", "export", "save"); the home folder at first."""
+        """The folder last used for `purpose` ("open", "export", "save"); the home folder at first.
+
+        For exports the one that the user prefers, where there is one.
+        """
+        preferred = Path(self.preferences().export_folder)
+        if purpose == "export" and preferred.name and preferred.is_dir():
+            return preferred
         folder = Path(str(self._store.value(f"folder/{purpose}", "")))
         return folder if folder.name and folder.is_dir() else Path.home()
 
@@ -54,6 +64,21 @@ class Settings:
         """Remember it."""
         self._store.setValue(f"look/{name}", text)
 
+    def preferences(self) -> Preferences:
+        """What the settings dialog was told; a value that this version does not know is its default."""
+        found = {}
+        for field in dataclasses.fields(Preferences):
+            text = self._store.value(f"preferences/{field.name}")
+            if text is not None and (value := _parsed(str(text), field)) is not None:
+                found[field.name] = value
+        return Preferences(**found)
+
+    def set_preferences(self, preferences: Preferences) -> None:
+        """Remember them, and write everything to disk."""
+        for name, value in dataclasses.asdict(preferences).items():
+            self._store.setValue(f"preferences/{name}", str(value))
+        self._store.sync()
+
     def layout(self) -> tuple[QByteArray, QByteArray] | None:
         """Geometry and dock state of the window, or None at first."""
         geometry, state = self._store.value("geometry"), self._store.value("state")
@@ -66,6 +91,18 @@ class Settings:
         self._store.setValue("geometry", geometry)
         self._store.setValue("state", state)
         self._store.sync()
+
+
+def _parsed(text: str, field: dataclasses.Field[Any]) -> Any:
+    """The value that a field's text stands for, None where it cannot be meant."""
+    limits = field.metadata.get("range")
+    if isinstance(field.default, str):
+        return text if limits is None or text in limits else None
+    try:
+        value = int(text)
+    except ValueError:
+        return None
+    return value if limits is None or limits[0] <= value <= limits[1] else None
 
 
 def recent_label(paths: list[Path]) -> str:

@@ -25,7 +25,9 @@ class Welcome(QFrame):
         self.setObjectName("welcome")
         title = QLabel("Drop scans here")
         title.setStyleSheet("font-size: 26px; font-weight: 600;")
-        text = QLabel("Two or more NIfTI files of one subject, one 4D file, a folder, a saved fit or a registration")
+        text = QLabel(
+            "Two or more NIfTI files of one subject, one 4D file, a folder, a saved fit, a registration or a project"
+        )
         text.setProperty("muted", True)
         text.setWordWrap(True)  # else the whole window is as wide
         text.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -24,7 +24,14 @@ LAID = {
 
 
 def title(session: Session) -> str:
-    """Name of what is open, for the title bar; empty for nothing."""
+    """Name of what is open, for the title bar; empty for nothing. A star stands for changes that are not saved."""
+    if session.project is None:
+        return _opened_words(session)
+    project = f"{session.project.stem}{'*' if session.changed else ''}"
+    return " — ".join(filter(None, (project, _opened_words(session))))
+
+
+def _opened_words(session: Session) -> str:
     if session.series is None:
         return ""
     if session.pair is not None:

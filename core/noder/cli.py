@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_measure, cli_pretrain, cli_pretrain_nephi, cli_register
+from noder import __version__, cli_capsule, cli_measure, cli_pretrain, cli_pretrain_nephi, cli_register
 from noder.cli_options import (
     AsJson,
     Device,
@@ -59,6 +59,8 @@ app.add_typer(cli_pretrain.app)
 app.command()(cli_register.register)
 app.command()(cli_register.warp)
 app.command()(cli_measure.measure)
+app.command()(cli_capsule.capsule)
+app.command()(cli_capsule.replay)
 
 Value = TypeVar("Value")
 

@@ -61,16 +61,17 @@ def facts_of(registration: Registration, given: Given, folder: Path) -> dict[str
     }
 
 
-def read_registration(folder: Path | str) -> Reopened:
+def read_registration(folder: Path | str, hashed: dict[Path, str] | None = None) -> Reopened:
     """Open a folder that `write_registration` wrote; nothing is searched for or optimised again.
 
-    Raises InputError where it is damaged or of another version, or where its files are gone or have changed.
+    `hashed`: as in `found_file`. Raises InputError where it is damaged or of another version, or where its files are
+    gone or have changed.
     """
     folder = Path(folder)
     described = read_described(folder / RESULT, REGISTRATION)
     _check_version(described, folder)
     try:
-        return _reopened(described, folder)
+        return _reopened(described, folder, {} if hashed is None else hashed)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{folder / RESULT} is not a registration of this version: {error} is missing or odd. Register the pair "
@@ -93,8 +94,7 @@ def _check_version(described: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def _reopened(described: Mapping[str, Any], folder: Path) -> Reopened:
-    hashed: dict[Path, str] = {}
+def _reopened(described: Mapping[str, Any], folder: Path, hashed: dict[Path, str]) -> Reopened:
     fixed, moving = (_image(described[side], folder, hashed) for side in ("fixed", "moving"))
     masks = _sides(described["masks"], folder, hashed)
     initial = Alignment.from_dict(described["initial_transform"])

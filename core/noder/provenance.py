@@ -7,22 +7,28 @@ import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+import torch
+
 _PACKAGES = ("noder-viewer", "torch", "torchdiffeq", "numpy", "scipy", "scikit-image", "nibabel", "SimpleITK")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """`seconds` of wall time and `peak_memory_mib` of the whole process (None where the system does not tell)."""
+    """`seconds` of wall time and `peak_memory_mib` of the whole process (None where the system does not tell).
+
+    `threads`: of torch on the CPU; None in what an earlier version wrote. Equal fits are equal for any number of them.
+    """
 
     device: str
     seconds: float
     peak_memory_mib: float | None
     versions: dict[str, str] = field(default_factory=dict)
+    threads: int | None = None
 
     @classmethod
     def of_run(cls, device: str, seconds: float) -> Provenance:
         """For a run that has just ended in this process."""
-        return cls(device, seconds, peak_memory_mib(), versions())
+        return cls(device, seconds, peak_memory_mib(), versions(), torch.get_num_threads())
 
 
 def versions() -> dict[str, str]:

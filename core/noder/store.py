@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,9 +54,14 @@ def _other_seeds(result: FitResult) -> list[int]:
     return [result.config.seed + k + 1 for k in range(len(result.other_models))]
 
 
-def load_result(folder: Path | str) -> FitResult:
-    """Open a folder that `save_result` wrote. Raises InputError where it is damaged, or its scans gone or changed."""
-    folder = Path(folder)
+def load_result(
+    folder: Path | str, hashed: dict[Path, str] | None = None, images: dict[Any, Image] | None = None
+) -> FitResult:
+    """Open a folder that `save_result` wrote; `hashed` as in `found_file`, `images` as in `scans_of_rows`.
+
+    Raises InputError where it is damaged, or its scans gone or changed.
+    """
+    folder, hashed = Path(folder), {} if hashed is None else hashed
     described = read_described(folder / RESULT)
     if described.get("kind") == REGISTRATION:
         raise InputError(
@@ -66,8 +71,8 @@ def load_result(folder: Path | str) -> FitResult:
     try:
         mask = described["mask"]
         config = config_from_dict(described["config"])
-        config = replace(config, mask=None if mask is None else found_file(mask, folder, {}))
-        series = _series(described, folder)
+        config = replace(config, mask=None if mask is None else found_file(mask, folder, hashed))
+        series = _series(described, folder, hashed, {} if images is None else images)
         gains = {row["index"]: Gain(row["gain"], row["offset"]) for row in described["scans"] if "gain" in row}
         decoder, curve, brightness = read_model(folder / MODEL, series.grid)
         names = [OTHER_SEEDS.format(seed) for seed in described.get("other_seeds", [])]  # older folders have none
@@ -136,25 +141,45 @@ def config_as_dict(config: FitConfig) -> dict[str, Any]:
 
 
 def _described_scan(result: FitResult, k: int, folder: Path) -> dict[str, Any]:
-    scan, gain, config = result.series.scans[k], result.gains.get(k), result.config
+    gain, config = result.gains.get(k), result.config
     role = "held out" if k in config.hold_out else "excluded" if k in config.exclude else "seen" if k else "reference"
-    path = scan.image.path
-    row: dict[str, Any] = {
-        "index": k,
-        "name": scan.image.name,
-        "time": scan.time,
-        "time_source": scan.time_source,
-        "role": role,
-    }
-    if path is not None:
-        row |= described_file(path, folder) | {
-            "volume": scan.image.volume, "resampled": scan.image.is_resampled, "nan_to_zero": scan.image.nan_to_zero,
-        }  # fmt: skip
-        if scan.image.alignment is not None:
-            row["alignment"] = scan.image.alignment.as_dict()
+    row = {"index": k, **described_scan(result.series.scans[k], folder), "role": role}
     residual = {seen.index: seen.residual for seen in result.trajectory.scans}.get(k)
     row |= {} if residual is None else {"residual": residual}
     return row if gain is None else {**row, "gain": gain.gain, "offset": gain.offset}
+
+
+def described_scan(scan: Scan, folder: Path) -> dict[str, Any]:
+    """A scan as JSON holds it: its time, its file, and how it was put onto the first; `scans_of_rows` reads it."""
+    image = scan.image
+    row: dict[str, Any] = {"name": image.name, "time": scan.time, "time_source": scan.time_source}
+    if image.path is not None:
+        row |= described_file(image.path, folder) | {
+            "volume": image.volume, "resampled": image.is_resampled, "nan_to_zero": image.nan_to_zero,
+        }  # fmt: skip
+        if image.alignment is not None:
+            row["alignment"] = image.alignment.as_dict()
+    return row
+
+
+def scans_of_rows(
+    rows: Sequence[Mapping[str, Any]], paths: Sequence[Path], images: dict[Any, Image] | None = None
+) -> tuple[Scan, ...]:
+    """What `described_scan` described, its files being at `paths` now.
+
+    `images` keeps what has been opened, so that several fits share their voxels. Raises KeyError, TypeError,
+    InputError.
+    """
+    opened = {} if images is None else images
+    stored = []
+    for row, path in zip(rows, paths, strict=True):
+        key = path, row["volume"], row["nan_to_zero"]
+        if key not in opened:
+            opened[key] = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
+        stored.append(opened[key])
+    alignments = [Alignment.from_dict(row["alignment"]) if "alignment" in row else None for row in rows]
+    images = placed(stored, [row["resampled"] for row in rows], alignments)
+    return tuple(Scan(image, row["time"], row["time_source"]) for image, row in zip(images, rows, strict=True))
 
 
 def described_step(step: FitProgress) -> dict[str, Any]:
@@ -182,21 +207,18 @@ def config_from_dict(described: Mapping[str, Any]) -> FitConfig:
     )
 
 
-def _series(described: Mapping[str, Any], folder: Path) -> ImageSeries:
-    hashed: dict[Path, str] = {}
-    rows, stored = described["scans"], []
+def _series(
+    described: Mapping[str, Any], folder: Path, hashed: dict[Path, str], images: dict[Any, Image]
+) -> ImageSeries:
+    rows, paths = described["scans"], []
     for row in rows:
         if "path" not in row:
             raise InputError(
                 f"{row['name']} was never a file, so {folder} cannot be opened again. Fit the series again."
             )
-        path = found_file(row, folder, hashed)
-        stored.append(Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"]))
-    alignments = [Alignment.from_dict(row["alignment"]) if "alignment" in row else None for row in rows]
-    images = placed(stored, [row["resampled"] for row in rows], alignments)
-    scans = [Scan(image, row["time"], row["time_source"]) for image, row in zip(images, rows, strict=True)]
+        paths.append(found_file(row, folder, hashed))
     return ImageSeries(
-        tuple(scans), described["time_unit"], tuple(described["frames"]), described["n_given"],
+        scans_of_rows(rows, paths, images), described["time_unit"], tuple(described["frames"]), described["n_given"],
         tuple(described["series_notes"]),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,22 +50,31 @@ def is_registration(folder: Path) -> bool:
 def described_file(path: Path, folder: Path) -> dict[str, Any]:
     """Where a file is, also as seen from `folder`, and its checksum: None where it has gone meanwhile."""
     try:
-        checksum = _sha256(path)
+        checksum = sha256_of(path)
     except OSError:  # a result is not lost with the file that it was made of
         checksum = None
-    return {"path": str(path.absolute()), "relative_path": _relative(path, folder), "sha256": checksum}
+    return {**described_place(path, folder), "sha256": checksum}
+
+
+def described_place(path: Path, folder: Path) -> dict[str, Any]:
+    """Where a file or folder is, also as seen from `folder`: None where that is on another drive."""
+    return {"path": str(path.absolute()), "relative_path": _relative(path, folder)}
 
 
 def found_file(row: Mapping[str, Any], folder: Path, hashed: dict[Path, str], what: What = "fit") -> Path:
     """The file that `described_file` described: where it was, or where it went together with the result's folder.
 
-    `hashed` remembers checksums from one call to the next. Raises InputError where it is gone, or has changed.
+    `hashed` remembers checksums from one call to the next; a file of the same content that is known from elsewhere, as
+    a project's is that has moved, does as well. Raises InputError where it is gone, or has changed.
     """
     there = [place for place in _places(row, folder) if place.is_file()]
     for place in there:
         if place not in hashed:
-            hashed[place] = _sha256(place)
+            hashed[place] = sha256_of(place)
         if hashed[place] == row["sha256"]:
+            return place
+    for place, checksum in hashed.items():
+        if checksum == row["sha256"]:
             return place
     if there:
         raise InputError(
@@ -91,7 +101,14 @@ def _relative(path: Path, folder: Path) -> str | None:
         return None
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file's content; read anew only where the file has changed since. Raises OSError."""
+    now = path.stat()
+    return _sha256(path.absolute(), now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
