@@ -74,7 +74,8 @@ class Measure:
 
     def __call__(self, task: Reporter) -> RegionFigures:
         import_engine()
-        from noder.regions import all_fits, region_steps
+        from noder.ensemble import maps_of
+        from noder.regions import region_steps
 
         share_cores(leave_one=True)
         labels = self.regions.labels
@@ -82,7 +83,7 @@ class Measure:
         drawn = {int(n): float(c) * labels.voxel_mm3 / 1000 for n, c in zip(numbers, counts, strict=True) if n}
         if self.trajectory is None or not drawn:
             return RegionFigures(self.regions, drawn)
-        steps = region_steps(all_fits(self.trajectory), labels, self._wanted(), self._measured())
+        steps = region_steps(maps_of(self.trajectory), labels, self._wanted(), self._measured())
         try:
             while True:
                 done, total = next(steps)

@@ -41,10 +41,11 @@ def measure(
     fit from several seeds low and high are the lowest and highest of the fits. A 4D --labels file with a volume for
     each scan gives the measured points as well.
     """
+    from noder.ensemble import maps_of
     from noder.label_names import read_label_names
     from noder.labels import own_labels, read_labels
     from noder.region_tables import format_regions, write_region_csv
-    from noder.regions import all_fits, measured_volumes, region_steps
+    from noder.regions import measured_volumes, region_steps
     from noder.store import load_result
 
     wanted = floats(times, "--times")
@@ -53,7 +54,7 @@ def measure(
     known = {} if names is None else read_label_names(names)
     drawn = read_labels(labels, series, series.times[0] if labels_at is None else labels_at)
     measured = measured_volumes(series, own_labels(series, labels, scan_labels or []))
-    steps = region_steps(all_fits(fit.trajectory), drawn, wanted or series.times, measured)
+    steps = region_steps(maps_of(fit.trajectory), drawn, wanted or series.times, measured)
     found = _drained(steps, quiet)
     path = write_region_csv(out, found, known, wanted or None)
     if as_json:

@@ -182,11 +182,6 @@ def region_steps(
     return RegionVolumes(box.labels, tuple(wanted), shown.unit, span, labels.time, mm3, start, known)
 
 
-def all_fits(trajectory: Trajectory) -> tuple[Trajectory, ...]:
-    """A fit's map, and those from other seeds that were kept beside it."""
-    return (trajectory, *getattr(trajectory, "others", ()))
-
-
 def measured_volumes(series: ImageSeries, files: Sequence[LabelFile | None]) -> dict[float, dict[int, float]]:
     """Time -> label -> mm3 of the scans' own labels, each in its own voxels; `files` has an entry for each scan."""
     pairs = zip(series.times, files, strict=True)

@@ -208,6 +208,7 @@ def test_a_region_is_drawn_erased_undone_and_saved(qtbot, controller, tmp_path, 
     controller.region_view.refresh()
     qtbot.mouseClick(bar.undo, LEFT)
     assert (session.regions.labels.values == 3).sum() == len(drawn)
+    controller.region_view.refresh()
     qtbot.mouseClick(bar.redo, LEFT)
     assert (session.regions.labels.values == 3).sum() == left
 
