@@ -192,6 +192,11 @@ GESTURES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Home, End", "First and last scan"),
         ("Space", "Play or pause"),
     ),
+    "Residual bars, when they have the focus": (
+        ("Left, Right", "Previous and next bar"),
+        ("Enter", "Go to its scan"),
+        ("Click", "Go to the scan of a bar"),
+    ),
 }
 
 

@@ -51,6 +51,7 @@ class BrushBar(QGroupBox):
         self.radius.setDecimals(1)
         self.radius.setSingleStep(0.5)
         self.radius.setSuffix(" mm")
+        self.radius.setValue(Brush().radius_mm)
         self.radius.setAccessibleName("Radius of the brush")
         self.radius.setToolTip("Radius of the brush ( [ and ] )")
         self.radius.valueChanged.connect(self._on_changed)

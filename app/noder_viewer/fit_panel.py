@@ -269,7 +269,7 @@ class FitPanel(QWidget):
         layout.addWidget(self.message)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
-        for widget, height in ((self.fits, 110), (self.curves, 150), (self.report, 200)):
+        for widget, height in ((self.fits, 0), (self.curves, 150), (self.report, 200)):
             widget.setMinimumHeight(height)
             split.addWidget(widget)
         split.setSizes([130, 200, 240])

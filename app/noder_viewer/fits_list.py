@@ -132,6 +132,7 @@ class FitsList(QWidget):
     def _make_table(self) -> QTableWidget:
         table = QTableWidget(0, len(_HEADERS), self)
         table.setAccessibleName("Fits")
+        table.setMinimumHeight(76)
         table.setHorizontalHeaderLabels([words for words, _ in _HEADERS])
         for column, (_, tip) in enumerate(_HEADERS):
             if (item := table.horizontalHeaderItem(column)) is not None:
@@ -148,7 +149,7 @@ class FitsList(QWidget):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(STATUS, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(SCORE, QHeaderView.ResizeMode.ResizeToContents)
-        header.setMaximumSectionSize(190)
+        header.setMaximumSectionSize(150)
         table.currentCellChanged.connect(self._on_current)
         table.cellClicked.connect(self._on_clicked)
         table.itemChanged.connect(self._on_item_changed)

@@ -40,7 +40,7 @@ class Measuring(QObject):
         self._drawing: Drawing | None = None
         self._earlier: ShownRegions | None = None
         self._measured: tuple[ShownRegions | None, Trajectory | None] = (None, None)
-        self.words = ""
+        self.words, self.reading = "", False
         self._reader, self._measurer, self._writer = Latest(self), Latest(self), Latest(self)
         self._reader.done.connect(self._on_read)
         self._measurer.reported.connect(self._on_progress)
@@ -84,6 +84,7 @@ class Measuring(QObject):
         same = regions is not None and files.labels is not None and files.labels == regions.source
         if same and regions is not None and regions.changed and files.time == regions.time:
             files = replace(files, labels=None)  # names or points are added to what was drawn since
+        self.reading = True
         self._say("Reading the labels…")
         self._reader.submit(ReadRegions(files, session.series, regions), interrupt=True)
 
@@ -254,6 +255,7 @@ class Measuring(QObject):
         self._measurer.submit(Measure(regions, trajectory, session.times), interrupt=True)
 
     def _on_read(self, value: object) -> None:
+        self.reading = False
         self._say("")
         if isinstance(value, ShownRegions) and self._session.series is not None:
             if value.image not in [scan.image for scan in self._session.series.scans]:
@@ -292,6 +294,7 @@ class Measuring(QObject):
         self.saved.emit(path)
 
     def _on_failed(self, error: object) -> None:
+        self.reading = False
         self._say("")
         self._window.banner.set_message(str(error))
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noder_viewer.plane import Floats, Plane
+from noder_viewer.playing import BEYOND
 from noder_viewer.recent import Recent
 from noder_viewer.ticks import nice_step
 
@@ -27,9 +28,6 @@ SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 SHORTEST_MM = 0.02
 MAX_QUIVER_SCALE = 20.0
 """No arrow is drawn longer than this many times its motion: beyond, noise looks like motion."""
-
-AXIS_BEYOND = 0.12
-"""Part of the span that the time axis shows before the first and after the last scan."""
 
 _recent = Recent(per_owner=3)
 
@@ -207,7 +205,7 @@ def _spread_limit(trajectory: Trajectory) -> float:
     """At the end of the axis seeds differ most; the far tail of a background that nothing holds is left out."""
     from noder.ensemble import displacement_sd, maps_of
 
-    maps, late = maps_of(trajectory), trajectory.t_last + AXIS_BEYOND * (trajectory.t_last - trajectory.t_first)
+    maps, late = maps_of(trajectory), trajectory.t_last + BEYOND * (trajectory.t_last - trajectory.t_first)
     if len(maps) < 2:
         return 1.0
     largest = float(displacement_sd(maps, _coarse(trajectory), late).quantile(0.98))

@@ -12,6 +12,18 @@ MODES: dict[Mode, str] = {
 }
 
 
+BEYOND = 0.12
+"""Part of the span that is shown before the first and after the last scan."""
+
+
+def axis_span(first: float, last: float, period: float | None) -> tuple[float, float]:
+    """The times at both ends of the axis: the scans and a margin; of a loop a period, which has nothing beyond."""
+    if period is not None:
+        return first, max(first + period, last)
+    margin = BEYOND * (last - first) or 1.0
+    return first - margin, last + margin
+
+
 @dataclass(frozen=True)
 class Cycle:
     """What playing runs through, from `first` on: to the last scan, or a whole period, after which it begins again."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -143,7 +144,9 @@ class RegionPanel(QWidget):
         self.png.clicked.connect(self.save_png_requested)
 
     def _lay_out(self) -> None:
-        self.table.setMinimumHeight(112)
+        self.table.setMinimumHeight(100)
+        for widget in (self.table, self.plot):  # else as large as they like, and below the window's edge
+            widget.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
         buttons = QHBoxLayout()
         buttons.addWidget(self.kind, 1)
         buttons.addWidget(self.csv)

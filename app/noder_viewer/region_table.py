@@ -61,9 +61,10 @@ class RegionTable(QTableWidget):
         if labels != self._labels:
             self.setRowCount(len(rows))
             self._labels = labels
+        rate_digits = _digits([values[-1] for _, _, values in rows])
         for k, ((label, name, values), colour) in enumerate(zip(rows, colours, strict=True)):
             self._set_name(k, label, name, colour, shown=label not in hidden)
-            for column, value, digits in zip((VOLUME, CHANGE, RATE), values, (2, 1, 2), strict=True):
+            for column, value, digits in zip((VOLUME, CHANGE, RATE), values, (2, 1, rate_digits), strict=True):
                 self._set_number(k, column, value, digits)
         blocker.unblock()
 
@@ -107,3 +108,9 @@ class RegionTable(QTableWidget):
 
     def _on_clicked(self, row: int, _column: int) -> None:
         self.label_requested.emit(self._labels[row])
+
+
+def _digits(values: Sequence[float]) -> int:
+    """Digits behind the point so that the largest of all has three that count."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=1.0)
+    return int(min(max(2 - math.floor(math.log10(max(largest, 1e-6))), 1), 6))

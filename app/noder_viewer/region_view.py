@@ -70,12 +70,12 @@ class RegionView(QObject):
                 path = session.series.reference.image.path
                 for row in (inputs.labels, inputs.own, inputs.names):
                     row.folder = row.folder if path is None else path.absolute().parent
-            if session.regions is None:
+            if session.regions is None and not self._measuring.reading:
                 inputs.clear()
         regions = session.regions
         inputs.set_now(session.time, None if regions is None else regions.time)
-        if regions is not None:
-            inputs.set_labels(regions.source)
+        if not self._measuring.reading:  # the row shows what is in use, or on its way
+            inputs.set_labels(None if regions is None else regions.source)
 
     def _show_state(self) -> None:
         session, regions, figures = self._session, self._session.regions, self._session.region_figures

@@ -64,9 +64,8 @@ class ResidualStrip(QWidget):
         self.update()
 
     def set_time(self, t: float) -> None:
-        """Put the cursor."""
+        """Where the cursor is: the keys begin at the nearest bar."""
         self._time = t
-        self.update()
 
     # --- out
 

@@ -82,7 +82,7 @@ PANES: dict[Pane, str] = {
 }
 """What a pane can show beside a fit; all but the first are predictions that need none."""
 MOST_PANES = 4
-SCORES: dict[str, str] = {"nrmse_mask": "NRMSE", "ssim_mask": "SSIM", "psnr_mask": "PSNR"}
+SCORES: dict[str, str] = {"nrmse_mask": "NRMSE", "ssim_mask": "SSIM", "ncc_mask": "NCC", "psnr_mask": "PSNR"}
 
 
 @dataclass(frozen=True)

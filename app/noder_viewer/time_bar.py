@@ -28,10 +28,12 @@ class TimeBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.mode, self.metric = QComboBox(self), QComboBox(self)
+        self.mode, self.measure = QComboBox(self), QComboBox(self)
         self.periodic = QCheckBox("Periodic", self)
         self.period = QDoubleSpinBox(self, decimals=3, minimum=1e-6, maximum=1e9, value=1.0)
         self.words = ElidedLabel("", self)
+        self._bars = QLabel("&Bars", self)
+        self._bars.setBuddy(self.measure)
         self._source = ""
         self._fill()
         row = QHBoxLayout(self)
@@ -40,12 +42,18 @@ class TimeBar(QWidget):
         for widget in (self.mode, self.periodic, self.period):
             row.addWidget(widget)
         row.addWidget(self.words, 1)
-        row.addWidget(QLabel("Bars", self))
-        row.addWidget(self.metric)
+        row.addWidget(self._bars)
+        row.addWidget(self.measure)
 
     def set_unit(self, unit: str) -> None:
         """The unit of the period."""
         self.period.setSuffix(f" {unit}" if unit and unit != "index" else "")
+
+    def set_longest(self, length: float) -> None:
+        """No longer period can be typed."""
+        if length > 0:
+            with QSignalBlocker(self.period):
+                self.period.setMaximum(length)
 
     def set_suggestion(self, length: float, source: str) -> None:
         """A period to begin with, and where it came from in words."""
@@ -74,8 +82,8 @@ class TimeBar(QWidget):
 
     def set_metric(self, metric: str) -> None:
         """Show what the bars measure."""
-        with QSignalBlocker(self.metric):
-            self.metric.setCurrentIndex(self.metric.findData(metric))
+        with QSignalBlocker(self.measure):
+            self.measure.setCurrentIndex(self.measure.findData(metric))
 
     def toggle_periodic(self) -> None:
         """What a click on the switch does."""
@@ -89,26 +97,27 @@ class TimeBar(QWidget):
 
     def next_metric(self) -> None:
         """The next thing that the bars measure."""
-        self.metric.setCurrentIndex((self.metric.currentIndex() + 1) % self.metric.count())
+        self.measure.setCurrentIndex((self.measure.currentIndex() + 1) % self.measure.count())
         self._on_metric()
 
     def _fill(self) -> None:
         for mode, text in MODES.items():
             self.mode.addItem(text, mode)
         for metric, about in METRICS.items():
-            self.metric.addItem(about.title, metric)
-        for box, name in ((self.mode, "How it plays"), (self.metric, "Measure of the residual bars")):
+            self.measure.addItem(about.title, metric)
+        for box, name in ((self.mode, "How it plays"), (self.measure, "Measure of the residual bars")):
             box.setAccessibleName(name)
             box.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            box.setMinimumWidth(56)  # in a narrow window all give way a little
         self.mode.setToolTip("After the last scan: begin again, or run back")
-        self.metric.setToolTip("What the bars under the axis measure, in the mask: higher bars are always worse")
+        self.measure.setToolTip("What the bars under the axis measure, in the mask: higher bars are always worse")
         self.period.setAccessibleName("Period")
+        self.period.setMinimumWidth(64)
         self.period.setMaximumWidth(9 * self.period.fontMetrics().averageCharWidth() + 70)
         self.period.setKeyboardTracking(False)
         self.periodic.setToolTip(_PERIODIC_TIP)
         self.mode.activated.connect(self._on_mode)
-        self.metric.activated.connect(self._on_metric)
+        self.measure.activated.connect(self._on_metric)
         self.periodic.clicked.connect(self._on_periodic)
         self.period.valueChanged.connect(self._on_length)
         self.words.setAlignment(Qt.AlignmentFlag.AlignLeft)
@@ -122,7 +131,7 @@ class TimeBar(QWidget):
         self.mode_requested.emit(self.mode.currentData())
 
     def _on_metric(self) -> None:
-        self.metric_requested.emit(self.metric.currentData())
+        self.metric_requested.emit(self.measure.currentData())
 
     def _on_periodic(self, on: bool) -> None:
         self.period_requested.emit(self.period.value() if on else None)

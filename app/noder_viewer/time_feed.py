@@ -9,10 +9,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from noder.errors import NoderError
 from noder_viewer.loader import Latest
+from noder_viewer.playing import axis_span
 from noder_viewer.residuals import Residual, is_complete, residuals_of
 from noder_viewer.session import Session
 from noder_viewer.time_jobs import Band, MeasureJump, Score, ScoreLive, Spread
-from noder_viewer.timeline import Timeline
+from noder_viewer.timeline import LONGEST_SPANS, Timeline
 from noder_viewer.words import scan_labels
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class TimeFeed(QObject):
     def _show_residuals(self) -> None:
         self._scores.cancel()
         result, carry = self._fitted, self._session.carry
-        if self._session.is_fitting:
+        if self._session.follows:
             return  # the bars of the fit before stay until there are live ones
         if result is None:
             self._timeline.set_residuals([])
@@ -162,8 +163,12 @@ class TimeFeed(QObject):
 
     def _show_period(self) -> None:
         self._jump.cancel()
-        self._timeline.set_period(self._session.period)
-        result, period = self._fitted, self._session.period
+        result = self._fitted
+        if result is not None and self._session.period is not None:  # of another fit, which may have seen fewer scans
+            longest = LONGEST_SPANS * (result.trajectory.t_last - result.trajectory.t_first)
+            self.set_period(min(self._session.period, longest))
+        period = self._session.period
+        self._timeline.set_period(period)
         if period is None:
             return
         if result is not None:
@@ -174,7 +179,8 @@ class TimeFeed(QObject):
         self._timeline.set_band(None)
         result = self._fitted
         if result is not None and result.trajectory.others:
-            self._spread.submit(Spread(result, self._timeline.range), interrupt=True)
+            times = self._session.times
+            self._spread.submit(Spread(result, axis_span(times[0], times[-1], self._session.period)), interrupt=True)
 
     def _on_rows(self, rows: object) -> None:
         self._timeline.set_residuals(self._bars(rows, self._session.carry), SCORING)

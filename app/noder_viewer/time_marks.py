@@ -76,8 +76,8 @@ def paint_band(painter: QPainter, scale: TimeScale, y: float, band: Band) -> Non
 
 def paint_period(painter: QPainter, scale: TimeScale, end: float, height: float) -> None:
     """Where a period ends and the next begins: a broken line, with the sign of going round."""
-    x, line = scale.to_px(end), QFontMetricsF(painter.font()).height()
-    painter.setPen(QPen(QColor(theme.ACCENT), 1.2, Qt.PenStyle.DashLine))
+    x, line = round(scale.to_px(end)) - 0.5, QFontMetricsF(painter.font()).height()  # on whole pixels: sharp
+    painter.setPen(QPen(QColor(theme.ACCENT), 1, Qt.PenStyle.DashLine))
     painter.drawLine(QLineF(x, line + 2, x, height))
     words = "⟲ period ends"
     width = QFontMetricsF(painter.font()).horizontalAdvance(words) + 8

@@ -16,7 +16,7 @@ from noder_viewer.beyond import beyond_words
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import Thumbnail
 from noder_viewer.pictures import Picture
-from noder_viewer.playing import Cycle, Mode
+from noder_viewer.playing import Cycle, Mode, axis_span
 from noder_viewer.residual_strip import ResidualStrip
 from noder_viewer.residuals import Residual
 from noder_viewer.restyle import set_property
@@ -25,10 +25,10 @@ from noder_viewer.time_axis import ScanMark, TimeAxis
 from noder_viewer.time_bar import TimeBar
 from noder_viewer.time_jobs import Band
 
-BEYOND = 0.12
-"""Part of the span that is shown before the first and after the last scan."""
 STEPS = 40
 """Arrow-key steps from the first to the last scan, about."""
+LONGEST_SPANS = 10.0
+"""Of the seen scans a period may have: farther out the engine predicts nothing (`noder.methods.curve`)."""
 FRAME_MS = 33
 LEGEND = (
     (("reference",), "◆ reference"),
@@ -105,6 +105,7 @@ class Timeline(QWidget):
     def set_fit_span(self, first: float, last: float) -> None:
         """The times between which the fit has seen scans; beyond them it is extrapolated."""
         self._axis.set_fit_span(first, last)
+        self._bar.set_longest(LONGEST_SPANS * (last - first))
         self._place_strip()
         self._say_outside()
 
@@ -130,7 +131,6 @@ class Timeline(QWidget):
         self._period = period
         self._bar.set_period(period)
         if self._times:
-            self._axis.set_period_end(None if period is None else self._times[0] + period)
             self._set_whole_range()
         self._started = (time.monotonic(), self._time)
 
@@ -273,13 +273,9 @@ class Timeline(QWidget):
         return Cycle(first, length or 1.0, self._period is not None, self._mode)
 
     def _set_whole_range(self) -> None:
-        """All scans with a margin; where time is a loop, one period, which has nothing beyond."""
-        first, last = self._times[0], self._times[-1]
-        if self._period is None:
-            margin = BEYOND * self._span or 1.0
-            self.set_range(first - margin, last + margin)
-        else:
-            self.set_range(first, max(first + self._period, last))
+        first, period = self._times[0], self._period
+        self._axis.set_period_end(None if period is None else first + period)
+        self.set_range(*axis_span(first, self._times[-1], period))
 
     def _place_strip(self) -> None:
         self._strip.set_axis(self._axis.range, self._axis.fit_span, self._unit)

@@ -37,7 +37,7 @@ def test_a_disc_has_its_radius_in_mm_and_stays_on_its_slice(name, axis):
     painted = np.argwhere(drawing.labels.values == 3)
     assert set(painted[:, axis]) == {centre[axis]}
     away = np.linalg.norm(grid.to_mm(painted.astype(float)) - at(grid, *centre), axis=1)
-    assert away.max() <= 8.0
+    assert away.max() <= 8.001
     a, b = plane.axes
     area = len(painted) * grid.spacing[a] * grid.spacing[b]
     assert area == pytest.approx(np.pi * 64, rel=0.12)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from noder_viewer.playing import Cycle
+from noder_viewer.playing import Cycle, axis_span
 
 LOOP, BACK = Cycle(10.0, 4.0), Cycle(10.0, 4.0, mode="there and back")
 PERIOD = Cycle(10.0, 6.0, periodic=True, mode="there and back")
@@ -24,6 +24,13 @@ PERIOD = Cycle(10.0, 6.0, periodic=True, mode="there and back")
 )
 def test_a_share_of_a_cycle_later(cycle: Cycle, share: float, start: float, there: float) -> None:
     assert cycle.at(share, start) == pytest.approx(there)
+
+
+def test_the_axis_holds_all_scans_and_a_loop_begins_at_the_first() -> None:
+    assert axis_span(1.0, 3.0, None) == pytest.approx((0.76, 3.24))
+    assert axis_span(1.0, 3.0, 5.0) == (1.0, 6.0)
+    assert axis_span(1.0, 3.0, 0.5) == (1.0, 3.0)  # scans of a later beat stay in sight
+    assert axis_span(2.0, 2.0, None) == (1.0, 3.0)
 
 
 def test_a_step_over_the_end_of_a_period_goes_on_at_its_beginning() -> None:

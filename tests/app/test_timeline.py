@@ -273,7 +273,7 @@ def test_a_period_is_a_loop_and_the_axis_says_so(timeline: Timeline, asked: list
     assert zones[0].width() == 0  # nothing lies before the beginning of a loop
     assert zones[1].left() == pytest.approx(scale.to_px(3.0))  # from the last scan seen to its end: nobody knows
     accent = np.array(QColor(theme.ACCENT).getRgb()[:3])
-    at_end = np.abs(colours(timeline)[:, round(scale.to_px(4.0))] - accent).sum(-1) < 120
+    at_end = np.abs(colours(timeline)[:, round(scale.to_px(4.0)) - 1] - accent).sum(-1) < 60
     assert at_end.sum() > 20
     timeline.set_time(3.96)
     QTest.keyClick(timeline, Qt.Key.Key_Right)
@@ -340,7 +340,7 @@ def test_the_switches_say_what_is_wanted(timeline: Timeline, qtbot: Any) -> None
     assert wanted == [3.5, 4.25, None]
     assert bar.words.text() == ""
     assert bar.mode.isEnabled()
-    for widget in (timeline._strip, bar.mode, bar.periodic, bar.period, bar.metric):
+    for widget in (timeline._strip, bar.mode, bar.periodic, bar.period, bar.measure):
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
         assert widget.accessibleName() or widget.text()
 
