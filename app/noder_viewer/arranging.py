@@ -124,7 +124,7 @@ class Arranging(QObject):
         """Choose an arrangement."""
         self._leave_methods()
         self._session.layout = self._session.layout.changed(kind)
-        self._window.set_checked(LAYOUT_ACTIONS[kind], True)  # also where it was chosen again
+        self._show_layout()  # an action that is chosen again stays checked
 
     def make_large(self, view: int) -> None:
         """One view alone."""
@@ -178,6 +178,8 @@ class Arranging(QObject):
         return self._session.layout.view
 
     def _show_layout(self) -> None:
+        for kind, action in LAYOUT_ACTIONS.items():
+            self._window.set_checked(action, self._session.layout.kind == kind)
         self._window.pictures.set_layout(self._session.layout)
         self._show_settings()
 

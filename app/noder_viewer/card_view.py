@@ -24,6 +24,7 @@ class CardView(QFrame):
         self.head.setAutoRaise(True)
         self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.head.setToolTip("What the fit will do, before it starts")
+        self.head.setText("Before the fit")
         self.head.toggled.connect(self._on_head)
         self._facts = QWidget()
         self._rows = QFormLayout(self._facts)

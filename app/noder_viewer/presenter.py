@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from noder_viewer.arranging import LAYOUT_ACTIONS
 from noder_viewer.commands import SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
@@ -66,10 +65,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "window": ("pictures", "controls", "levels"),
     "value_range": ("controls",),
     "kept": ("controls",),
-    "look": ("pictures",),
-    "layers": ("pictures",),
-    "order": ("pictures",),
-    "layout": ("pictures", "controls"),
+    **dict.fromkeys(("look", "layers", "order", "layout"), ("pictures",)),
     "fits": (),
     "shown_fit": ("scans", "pictures", "curves"),
     "methods": ("pictures", "controls"),
@@ -296,8 +292,6 @@ class Presenter(QObject):
             paused=session.activity == "paused",
         )
         window.set_available(_states(session))
-        for kind, layout_action in LAYOUT_ACTIONS.items():
-            window.set_checked(layout_action, session.layout.kind == kind)
         window.set_steps(session.undoable, session.redoable)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)

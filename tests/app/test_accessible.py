@@ -7,7 +7,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QSpinBox, QVBoxLayout, QWidget
 from window_kit import TIMEOUT_MS, engine, make_controller, open_and_wait, write_scans
 
+from noder_viewer.command_palette import CommandPalette
+from noder_viewer.compare_dialogs import BaselinesDialog, LeaveOneOutDialog
 from noder_viewer.layouts import LightboxSettings
+from noder_viewer.left_out_dialog import LeftOutDialog
+from noder_viewer.main_window import MainWindow
+from noder_viewer.settings import Settings
+from noder_viewer.shortcuts import ShortcutSheet
+from noder_viewer.variant_dialog import VariantDialog
 
 
 @pytest.fixture
@@ -75,3 +82,19 @@ def test_tab_goes_round_through_every_control_that_is_on_screen(qtbot, opened):
 def _radio_like(widget: QWidget) -> bool:
     """Of exclusive buttons one takes the focus for all; the arrow keys go through them."""
     return isinstance(widget, QPushButton) and widget.group() is not None
+
+
+@pytest.mark.parametrize("kind", [BaselinesDialog, LeaveOneOutDialog, VariantDialog, ShortcutSheet])
+def test_dialogs_that_open_on_demand(qtbot, kind):
+    dialog = kind()
+    qtbot.addWidget(dialog)
+    assert len(list(controls(dialog))) >= 2
+    assert faults(dialog) == []
+
+
+def test_the_table_of_left_out_scans_and_the_palette(qtbot, tmp_path):
+    window = MainWindow()
+    qtbot.addWidget(window)
+    for dialog in (LeftOutDialog(Settings(tmp_path / "s.ini")), CommandPalette(window.actions_by_name)):
+        qtbot.addWidget(dialog)
+        assert faults(dialog) == []
