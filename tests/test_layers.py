@@ -48,6 +48,7 @@ ORDER = [
     "trajectory",
     "ensemble",
     "thinned",
+    "pathlines",
     "methods",
     "labels",
     "linearity",
@@ -110,6 +111,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
         "noder_viewer/curves.py",
         "noder_viewer/region_plot.py",
         "noder_viewer/left_out_plot.py",
+        "noder_viewer/path_curves.py",
     ),
 }
 

@@ -16,10 +16,12 @@ from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.comparing import Comparing
+from noder_viewer.cursor_places import CursorPlaces
 from noder_viewer.exporting import Exporting
 from noder_viewer.fits import Fits
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
+from noder_viewer.following import Following
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
@@ -28,6 +30,7 @@ from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.measuring import Measuring
 from noder_viewer.opening import Opening, centre_of
+from noder_viewer.path_presenter import PathPresenter
 from noder_viewer.presenter import Presenter
 from noder_viewer.region_commands import RegionCommands
 from noder_viewer.region_view import RegionView
@@ -71,6 +74,9 @@ class Controller(QObject):
         self.fits = Fits(self)
         self.comparing = Comparing(self)
         self.cards = Cards(self)
+        self.following = Following(window, session, settings, self.presenter, self)
+        self.path_presenter = PathPresenter(window.path_panel, session, self)
+        self.cursor_places = CursorPlaces(window, session, self.presenter, self.following, self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -175,6 +181,7 @@ class Controller(QObject):
         self.masking.shut_down()
         self.measuring.shut_down()
         self.region_view.shut_down()
+        self.following.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
@@ -237,6 +244,8 @@ class Controller(QObject):
         for view in self.window.slices:
             self.connect_slice(view)
         self.window.timeline.time_requested.connect(self.set_time)
+        self.window.path_panel.time_requested.connect(self.set_time)
+        self.window.path_panel.step_requested.connect(self.window.timeline.step)
         self.window.timeline.playing_requested.connect(self.set_playing)
         self.window.timeline.period_requested.connect(self.time_feed.set_period)
         self.time_feed.failed.connect(self._on_problem)

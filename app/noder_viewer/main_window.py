@@ -9,7 +9,6 @@ from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIc
 from PySide6.QtWidgets import (
     QDockWidget,
     QGridLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QScrollArea,
@@ -22,9 +21,13 @@ from PySide6.QtWidgets import (
 
 from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
+from noder_viewer.elided import ElidedLabel
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.methods_view import MethodsView
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.path_panel import PathPanel
+from noder_viewer.read_out import ReadOut
+from noder_viewer.reading import Reading
 from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
@@ -63,10 +66,11 @@ class MainWindow(QMainWindow):
         self.series_panel, self.overlay_panel, self.fit_panel = SeriesPanel(), OverlayPanel(), FitPanel()
         self.register_panel = RegisterPanel()
         self.region_panel = RegionPanel()
+        self.path_panel = PathPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
-        self.read_out, self.status = QLabel(), QLabel()
+        self.read_out, self.status = ReadOut(), ElidedLabel()
         self._was_shown = False
         self.setCentralWidget(self._make_centre())
         self.docks = [
@@ -75,9 +79,10 @@ class MainWindow(QMainWindow):
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Regions", self.region_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
+            self._dock("Paths", self.path_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
-        self.tabifyDockWidget(self.docks[2], self.docks[3])
-        self.tabifyDockWidget(self.docks[3], self.docks[4])
+        for dock in self.docks[3:]:
+            self.tabifyDockWidget(self.docks[2], dock)
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()
@@ -112,9 +117,9 @@ class MainWindow(QMainWindow):
         """What the program is doing, bottom left."""
         self.status.setText(text)
 
-    def set_read_out(self, text: str) -> None:
-        """Place and values under the mouse, bottom right."""
-        self.read_out.setText(text)
+    def set_read_out(self, reading: Reading | None) -> None:
+        """All about the place under the mouse or at the crosshair, bottom right."""
+        self.read_out.set_reading(reading)
 
     def set_recent(self, groups: list[list[Path]]) -> None:
         """Fill the menu of recent files and the welcome page."""

@@ -13,6 +13,7 @@ from noder_viewer.commands import SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
+from noder_viewer.reader import Reader
 from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
@@ -51,6 +52,8 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "time": ("pictures", "time", "volume"),
     "period": ("controls",),
     "cursor_mm": ("pictures", "thumbnails"),
+    "followed": ("controls",),
+    "paths": ("pictures", "controls", "volume"),
     "show": ("pictures", "controls"),
     "carry": ("pictures", "controls", "thumbnails", "volume", "levels"),
     "pulled": ("pictures", "controls"),
@@ -95,12 +98,16 @@ class Presenter(QObject):
         self.scenes: dict[int, SliceScene | None] = {}
         self._dirty: set[str] = set()
         self._marks: tuple[ImageSeries, tuple[str, ...]] | None = None
+        self._hovered: tuple[int, float, float] | None = None
         self._is_down = False
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
         self._neighbours, self._estimates = Latest(self), Latest(self)
-        self._lanes = (self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates)
+        self._reader = Reader(window, session, self)
+        self._lanes = (
+            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self._reader.lane
+        )  # fmt: skip
         self._estimates.done.connect(self._on_estimate)
         window.fit_panel.choice_changed.connect(self._on_choice)
         self._neighbours.done.connect(self._on_neighbours)
@@ -166,19 +173,22 @@ class Presenter(QObject):
         self._volume.submit(Volume(dataclasses.replace(self._session)))
 
     def read(self, axis: int, x_mm: float, y_mm: float) -> None:
-        """Show place and values under the mouse."""
-        from noder_viewer.scene import read_out, to_mm
-
-        scene = self.scenes.get(axis)
-        if scene is not None:
-            self._window.set_read_out(read_out(self._session, to_mm(scene, x_mm, y_mm)))
+        """Show all about the place under the mouse, until it leaves the slice."""
+        self._hovered = (axis, x_mm, y_mm)
+        self._read()
 
     def read_cursor(self) -> None:
-        """Show place and values at the crosshair."""
-        if self._session.series is not None:
-            from noder_viewer.scene import read_out
+        """Show all about the place at the crosshair."""
+        self._hovered = None
+        self._read()
 
-            self._window.set_read_out(read_out(self._session))
+    def _read(self) -> None:
+        from noder_viewer.scene import to_mm
+
+        axis, x_mm, y_mm = self._hovered or (-1, 0.0, 0.0)
+        scene = self.scenes.get(axis)
+        if self._session.series is not None:
+            self._reader.read(None if scene is None else to_mm(scene, x_mm, y_mm))
 
     def show_curves(self, history: Sequence[FitProgress], panel: Curves | None = None) -> None:
         """Draw the losses by name over the steps, in the fit panel or another."""
@@ -252,7 +262,7 @@ class Presenter(QObject):
         for axis in (self._session.methods.axis,) if hidden else AXES:
             self.scenes[axis] = slice_scene(self._session, axis)
             self._window.slices[axis].set_scene(self.scenes[axis])
-        self.read_cursor()
+        self._read()
 
     def _show_levels(self) -> None:
         if self._session.series is None:
@@ -382,6 +392,8 @@ def _states(session: Session) -> frozenset[str]:
         "idle series": opened and not session.activity and session.pair is None,
         "pair": session.pair is not None,
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
+        "followed": bool(session.followed),
+        "paths": session.paths is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
         "regions": session.regions is not None and session.pair is None,
