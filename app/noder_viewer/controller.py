@@ -260,8 +260,11 @@ class Controller(QObject):
         view.index_requested.connect(self._go_to_slice)
         view.cursor_requested.connect(self._set_cursor)
         view.levels_requested.connect(self.set_window)
-        view.hovered.connect(self.presenter.read)
-        view.left.connect(self.presenter.read_cursor)
+        view.hovered.connect(self.presenter.reader.read)
+        view.left.connect(self.presenter.reader.read_cursor)
+        view.follow_requested.connect(self.following.follow)
+        view.menu_requested.connect(self.cursor_places.show_menu)
+        view.copy_requested.connect(self.cursor_places.copy)
 
     def _on_shown(self) -> None:
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)

@@ -24,9 +24,6 @@ class CursorPlaces(QObject):
         self._window, self._session, self._presenter, self._following = window, session, presenter, following
         self._dialog: GoTo | None = None
         self.menu = QMenu(window)
-        for view in window.slices:
-            view.copy_requested.connect(self.copy)
-            view.menu_requested.connect(self._show_menu)
 
     def copy(self) -> None:
         """Put the crosshair's place into the clipboard."""
@@ -53,7 +50,7 @@ class CursorPlaces(QObject):
         """What asks, once it has been opened."""
         return self._dialog
 
-    def _show_menu(self, axis: int, x_mm: float, y_mm: float, place: QPoint) -> None:
+    def show_menu(self, axis: int, x_mm: float, y_mm: float, place: QPoint) -> None:
         """What can be done with a place on a slice, at a point of the screen."""
         from noder_viewer.scene import to_mm
 

@@ -48,8 +48,6 @@ class Following(QObject):
         panel.clear_requested.connect(self.clear)
         panel.export_requested.connect(self.export)
         panel.point_requested.connect(self.go_to)
-        for view in window.slices:
-            view.follow_requested.connect(self.follow)
 
     @property
     def busy(self) -> bool:

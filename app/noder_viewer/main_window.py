@@ -39,7 +39,7 @@ from noder_viewer.volume import VolumeView
 from noder_viewer.welcome import Welcome
 
 TITLE = "noder-viewer"
-LAYOUT = 2
+LAYOUT = 3
 """Of the docks: to be raised when one is added, since an older state that is restored would tear the tabs apart."""
 
 

@@ -98,15 +98,14 @@ class Presenter(QObject):
         self.scenes: dict[int, SliceScene | None] = {}
         self._dirty: set[str] = set()
         self._marks: tuple[ImageSeries, tuple[str, ...]] | None = None
-        self._hovered: tuple[int, float, float] | None = None
         self._is_down = False
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
         self._neighbours, self._estimates = Latest(self), Latest(self)
-        self._reader = Reader(window, session, self)
+        self.reader = Reader(window, session, self.scenes, self)
         self._lanes = (
-            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self._reader.lane
+            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self.reader.lane
         )  # fmt: skip
         self._estimates.done.connect(self._on_estimate)
         window.fit_panel.choice_changed.connect(self._on_choice)
@@ -171,24 +170,6 @@ class Presenter(QObject):
         if self._session.preview is not None and opengl_kind() != "hardware":
             return  # drawing in software takes the GUI thread, and the fit needs the processor
         self._volume.submit(Volume(dataclasses.replace(self._session)))
-
-    def read(self, axis: int, x_mm: float, y_mm: float) -> None:
-        """Show all about the place under the mouse, until it leaves the slice."""
-        self._hovered = (axis, x_mm, y_mm)
-        self._read()
-
-    def read_cursor(self) -> None:
-        """Show all about the place at the crosshair."""
-        self._hovered = None
-        self._read()
-
-    def _read(self) -> None:
-        from noder_viewer.scene import to_mm
-
-        axis, x_mm, y_mm = self._hovered or (-1, 0.0, 0.0)
-        scene = self.scenes.get(axis)
-        if self._session.series is not None:
-            self._reader.read(None if scene is None else to_mm(scene, x_mm, y_mm))
 
     def show_curves(self, history: Sequence[FitProgress], panel: Curves | None = None) -> None:
         """Draw the losses by name over the steps, in the fit panel or another."""
@@ -262,7 +243,7 @@ class Presenter(QObject):
         for axis in (self._session.methods.axis,) if hidden else AXES:
             self.scenes[axis] = slice_scene(self._session, axis)
             self._window.slices[axis].set_scene(self.scenes[axis])
-        self._read()
+        self.reader.refresh()
 
     def _show_levels(self) -> None:
         if self._session.series is None:

@@ -15,7 +15,10 @@ from noder_viewer.plane import Point
 from noder_viewer.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from noder_viewer.reading import Known
+    from noder_viewer.scene import SliceScene
 
 
 @dataclass(frozen=True)
@@ -35,24 +38,47 @@ class AskMap:
 class Reader(QObject):
     """Reads one place at a time. What the map says is replaced when it is known: it never flickers in between."""
 
-    def __init__(self, window: MainWindow, session: Session, parent: QObject) -> None:
+    def __init__(
+        self, window: MainWindow, session: Session, scenes: Mapping[int, SliceScene | None], parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._window, self._session = window, session
+        self._window, self._session, self._scenes = window, session, scenes
+        self._hovered: tuple[int, float, float] | None = None
         self._place: Point | None = None
         self._known: Known | None = None
         self.lane = Latest(self)
         self.lane.done.connect(self._on_known)
 
-    def read(self, mm: Point | None) -> None:
-        """Read a place in RAS mm, or the crosshair's; a series is open."""
+    def read(self, axis: int, x_mm: float, y_mm: float) -> None:
+        """Read the place under the mouse, until it leaves the slice."""
+        self._hovered = (axis, x_mm, y_mm)
+        self.refresh()
+
+    def read_cursor(self) -> None:
+        """Read the place at the crosshair."""
+        self._hovered = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the same place again: something else is shown there."""
         from noder_viewer.coordinates import is_inside
         from noder_viewer.reading import map_shown
 
-        self._place = mm
-        point, trajectory = self._session.cursor_mm if mm is None else mm, map_shown(self._session)
+        if self._session.series is None:
+            return
+        self._place = self._under_the_mouse()
+        trajectory = map_shown(self._session)
+        point = self._session.cursor_mm if self._place is None else self._place
         self._show()
         if trajectory is not None and is_inside(trajectory.grid, point):
             self.lane.submit(AskMap(dataclasses.replace(self._session), point))
+
+    def _under_the_mouse(self) -> Point | None:
+        from noder_viewer.scene import to_mm
+
+        axis, x_mm, y_mm = self._hovered or (-1, 0.0, 0.0)
+        scene = self._scenes.get(axis)
+        return None if scene is None else to_mm(scene, x_mm, y_mm)
 
     def _show(self) -> None:
         from noder_viewer.reading import UNKNOWN, read_out

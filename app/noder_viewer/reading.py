@@ -128,17 +128,17 @@ def _heat_maps(session: Session, plane: Plane, voxel: Voxel) -> tuple[tuple[Item
     layers = overlays(session, plane)
     heats = {name: layer for name, layer in layers.items() if isinstance(layer, Heatmap)}
     at = _on(plane, voxel)
-    words = [
-        (heat.quantity, "fold" if heat.folds[at] else _value(heat, float(heat.values[at]))) for heat in heats.values()
-    ]
+    words = [(heat.quantity, _value(heat, at)) for heat in heats.values()]
     words += [("region", name) for name in _regions_at(session, plane, at)]
     shown = heats.get("jacobian")
     growth = () if shown is None else growth_items(-1.0 if shown.folds[at] else float(np.exp(shown.values[at])))
     return growth, tuple((label, _signed(value)) for label, value in words)
 
 
-def _value(heat: Heatmap, value: float) -> str:
-    return f"{value:.3f}" if heat.low == 0 else f"{value:+.3f}"
+def _value(heat: Heatmap, at: tuple[int, int]) -> str:
+    if heat.folds[at]:
+        return "fold"
+    return f"{heat.values[at]:.3f}" if heat.low == 0 else f"{heat.values[at]:+.3f}"
 
 
 def _regions_at(session: Session, plane: Plane, at: tuple[int, int]) -> list[str]:
