@@ -48,6 +48,7 @@ ORDER = [
     "trajectory",
     "ensemble",
     "thinned",
+    "pathlines",
     "methods",
     "labels",
     "linearity",
@@ -126,6 +127,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
         "noder_viewer/curves.py",
         "noder_viewer/region_plot.py",
         "noder_viewer/left_out_plot.py",
+        "noder_viewer/path_curves.py",
     ),
 }
 

@@ -166,6 +166,15 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         SEPARATOR,
         Action("full_screen", "&Full screen", ("F11",), "Without panels and menus; Esc comes back", checkable=True),
     ),
+    "&Points": (
+        Action("follow_cursor", "&Follow the point at the crosshair", ("F",), "Its path through time", needs="map"),
+        Action("remove_followed", "&Remove the selected point", ("Shift+F",), "Of the Paths tab", needs="followed"),
+        Action("clear_followed", "Remove &all points", (), "Follow none", needs="followed"),
+        Action("export_paths", "&Export paths…", (), "Times, places, displacements, speeds as CSV", needs="paths"),
+        SEPARATOR,
+        Action("copy_coordinates", "&Copy coordinates", (), "RAS mm, LPS mm, voxel of the crosshair", needs="series"),
+        Action("go_to_coordinates", "&Go to coordinates…", ("Ctrl+G",), "RAS mm, LPS mm or voxel", needs="series"),
+    ),
     "&Time": (
         Action("toggle_playing", "&Play or pause", ("P",), needs="series"),
         Action("step_back", "Step &back", (",",), needs="series"),
@@ -191,6 +200,9 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
 GESTURES: dict[str, tuple[tuple[str, str], ...]] = {
     "Mouse on a slice": (
         ("Click", "Set the crosshair"),
+        ("Shift + click", "Follow the tissue there"),
+        ("Right click", "Coordinates and more"),
+        ("Ctrl + C", "Copy coordinates"),
         ("Drag", "Move the picture; with a brush in the hand: paint"),
         ("Wheel", "Next and previous slice"),
         ("Ctrl + wheel", "Zoom"),

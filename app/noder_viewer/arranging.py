@@ -77,7 +77,7 @@ class Arranging(QObject):
     """Lays the window out as the session says, and remembers it. `read(text)`: what is under the mouse in a tile."""
 
     failed = Signal(object)
-    read = Signal(str)
+    read = Signal(object)
 
     def __init__(self, window: MainWindow, session: Session, settings: Settings, parent: QObject) -> None:
         super().__init__(parent)
@@ -223,7 +223,7 @@ class Arranging(QObject):
         self._session.cursor_mm = place
 
     def _read(self, t: float, place: Point) -> None:
-        from noder_viewer.scene import read_out
+        from noder_viewer.reading import read_out
 
         self.read.emit(read_out(dataclasses.replace(self._session, time=t), place))
 

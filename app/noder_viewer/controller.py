@@ -17,10 +17,12 @@ from noder_viewer.cards import Cards
 from noder_viewer.closing import Closing
 from noder_viewer.commands import Commands
 from noder_viewer.comparing import Comparing
+from noder_viewer.cursor_places import CursorPlaces
 from noder_viewer.exporting import Exporting
 from noder_viewer.fits import Fits
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
+from noder_viewer.following import Following
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
 from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
@@ -30,6 +32,7 @@ from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.measuring import Measuring
 from noder_viewer.opening import Opening, centre_of
+from noder_viewer.path_presenter import PathPresenter
 from noder_viewer.preferring import Preferring
 from noder_viewer.presenter import Presenter
 from noder_viewer.projects import Projects
@@ -81,6 +84,9 @@ class Controller(QObject):
         self.fits = Fits(self)
         self.comparing = Comparing(self)
         self.cards = Cards(self)
+        self.following = Following(window, session, settings, self.presenter, self)
+        self.path_presenter = PathPresenter(window.path_panel, session, self)
+        self.cursor_places = CursorPlaces(window, session, self.presenter, self.following, self)
         self.projects = Projects(self)
         self.autosave = Autosave(self)
         self.preferring = Preferring(self)
@@ -201,6 +207,7 @@ class Controller(QObject):
         self.masking.shut_down()
         self.measuring.shut_down()
         self.region_view.shut_down()
+        self.following.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
@@ -273,6 +280,8 @@ class Controller(QObject):
         self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)
         self.window.pictures.lightbox.levels_requested.connect(self.set_window)
         self.window.timeline.time_requested.connect(self.set_time)
+        self.window.path_panel.time_requested.connect(self.set_time)
+        self.window.path_panel.step_requested.connect(self.window.timeline.step)
         self.window.timeline.playing_requested.connect(self.set_playing)
         self.window.timeline.period_requested.connect(self.time_feed.set_period)
         self.time_feed.failed.connect(self._on_problem)
@@ -287,8 +296,11 @@ class Controller(QObject):
         view.index_requested.connect(self._go_to_slice)
         view.cursor_requested.connect(self._set_cursor)
         view.levels_requested.connect(self.set_window)
-        view.hovered.connect(self.presenter.read)
-        view.left.connect(self.presenter.read_cursor)
+        view.hovered.connect(self.presenter.reader.read)
+        view.left.connect(self.presenter.reader.read_cursor)
+        view.follow_requested.connect(self.following.follow)
+        view.menu_requested.connect(self.cursor_places.show_menu)
+        view.copy_requested.connect(self.cursor_places.copy)
 
     def _on_shown(self) -> None:
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from noder_viewer.beyond import beyond
 from noder_viewer.overlays import motion_vectors
+from noder_viewer.path_marks import PathsInSpace, paths_in_space
 from noder_viewer.pictures import Levels, Picture, frame_levels, nearest_scan, time_words
 from noder_viewer.plane import Floats, Plane
 from noder_viewer.scene import active_grid
@@ -50,6 +51,7 @@ class VolumeScene:
     vectors: Floats
     title: str
     beyond: str = ""
+    paths: PathsInSpace | None = None
 
 
 def thumbnail_times(first: float, last: float, n: int) -> list[float]:
@@ -82,7 +84,8 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
     points, vectors = _arrows(session, coarse, data)
     kind = "prediction" if session.trajectory is not None else "observed"
     title = f"{kind} at t = {time_words(session, session.time)}"
-    return VolumeScene(data, coarse, frame_levels(session), points, vectors, title, beyond(session))
+    levels, paths = frame_levels(session), paths_in_space(session)
+    return VolumeScene(data, coarse, levels, points, vectors, title, beyond(session), paths)
 
 
 def default_window(*volumes: NDArray[np.float32]) -> Levels:

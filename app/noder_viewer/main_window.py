@@ -8,7 +8,6 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
-    QLabel,
     QMainWindow,
     QMenu,
     QScrollArea,
@@ -21,12 +20,16 @@ from PySide6.QtWidgets import (
 
 from noder_viewer.actions import DOCKS, MENUS, RECENT, Action
 from noder_viewer.banner import Banner
+from noder_viewer.elided import ElidedLabel
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.full_screen import FullScreen
 from noder_viewer.layer_panel import LayerPanel
 from noder_viewer.methods_view import MethodsView
 from noder_viewer.overlay_panel import OverlayPanel
+from noder_viewer.path_panel import PathPanel
 from noder_viewer.picture_area import PictureArea
+from noder_viewer.read_out import ReadOut
+from noder_viewer.reading import Reading
 from noder_viewer.region_panel import RegionPanel
 from noder_viewer.register_panel import RegisterPanel
 from noder_viewer.resources import icon
@@ -38,7 +41,7 @@ from noder_viewer.volume import VolumeView
 from noder_viewer.welcome import Welcome
 
 TITLE = "noder-viewer"
-LAYOUT = 2
+LAYOUT = 3
 """Of the docks: to be raised when one is added, since an older state that is restored would tear the tabs apart."""
 
 
@@ -66,10 +69,11 @@ class MainWindow(QMainWindow):
         self.register_panel = RegisterPanel()
         self.layer_panel = LayerPanel()
         self.region_panel = RegionPanel()
+        self.path_panel = PathPanel()
         self.banner = Banner()
         self.welcome = Welcome()
         self.actions_by_name: dict[str, QAction] = {}
-        self.read_out, self.status = QLabel(), QLabel()
+        self.read_out, self.status = ReadOut(), ElidedLabel()
         self._was_shown = False
         self.setCentralWidget(self._make_centre())
         self.docks = [
@@ -78,13 +82,14 @@ class MainWindow(QMainWindow):
             self._dock("Fit", self.fit_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Register", self.register_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
             self._dock("Regions", self.region_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
+            self._dock("Paths", self.path_panel, Qt.DockWidgetArea.RightDockWidgetArea, scroll=True),
         ]
         self.docks.append(self._dock("Layers", self.layer_panel, Qt.DockWidgetArea.LeftDockWidgetArea, scroll=True))
         self.tabifyDockWidget(self.docks[1], self.docks[-1])
         self.setTabPosition(Qt.DockWidgetArea.LeftDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[1].raise_()
-        self.tabifyDockWidget(self.docks[2], self.docks[3])
-        self.tabifyDockWidget(self.docks[3], self.docks[4])
+        for dock in self.docks[3:-1]:
+            self.tabifyDockWidget(self.docks[2], dock)
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         self.docks[2].raise_()
         self._make_menus()
@@ -120,9 +125,9 @@ class MainWindow(QMainWindow):
         """What the program is doing, bottom left."""
         self.status.setText(text)
 
-    def set_read_out(self, text: str) -> None:
-        """Place and values under the mouse, bottom right."""
-        self.read_out.setText(text)
+    def set_read_out(self, reading: Reading | None) -> None:
+        """All about the place under the mouse or at the crosshair, bottom right."""
+        self.read_out.set_reading(reading)
 
     def set_recent(self, groups: list[list[Path]]) -> None:
         """Fill the menu of recent files and the welcome page."""

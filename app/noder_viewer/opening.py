@@ -100,7 +100,7 @@ class Opening(QObject):
         session.fits, session.shown_fit = (), 0
         session.hold_out = frozenset(moved[k] for k in session.hold_out) - {0}
         session.exclude = frozenset(moved[k] for k in session.exclude) - {0}
-        session.time, session.period = edited.times[0], None
+        session.time, session.period, session.followed = edited.times[0], None, ()
         session.series = edited
 
     def answer(self, key: str) -> None:
@@ -136,7 +136,7 @@ class Opening(QObject):
         session.exclude = frozenset(config.exclude) if config else frozenset()
         session.mask = config.mask if config else None
         session.window, session.value_range = value.window, value.value_range
-        session.time, session.period = value.series.times[0], None
+        session.time, session.period, session.followed = value.series.times[0], None, ()
         session.cursor_mm = centre_of(value.series.grid)
         session.series = value.series
         session.activity = ""

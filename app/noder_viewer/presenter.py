@@ -13,6 +13,7 @@ from noder_viewer.commands import SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
+from noder_viewer.reader import Reader
 from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
@@ -56,6 +57,8 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "time": ("pictures", "time", "volume"),
     "period": ("controls",),
     "cursor_mm": ("pictures", "thumbnails"),
+    "followed": ("controls",),
+    "paths": ("pictures", "controls", "volume"),
     "show": ("pictures", "controls"),
     "carry": ("pictures", "controls", "thumbnails", "volume", "levels"),
     "pulled": ("pictures", "controls"),
@@ -106,7 +109,10 @@ class Presenter(QObject):
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
         self._neighbours, self._estimates = Latest(self), Latest(self)
-        self._lanes = (self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates)
+        self.reader = Reader(window, session, self.scenes, self)
+        self._lanes = (
+            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self.reader.lane
+        )  # fmt: skip
         self._estimates.done.connect(self._on_estimate)
         window.fit_panel.choice_changed.connect(self._on_choice)
         self._neighbours.done.connect(self._on_neighbours)
@@ -170,21 +176,6 @@ class Presenter(QObject):
         if self._session.preview is not None and opengl_kind() != "hardware":
             return  # drawing in software takes the GUI thread, and the fit needs the processor
         self._volume.submit(Volume(dataclasses.replace(self._session)))
-
-    def read(self, axis: int, x_mm: float, y_mm: float) -> None:
-        """Show place and values under the mouse."""
-        from noder_viewer.scene import read_out, to_mm
-
-        scene = self.scenes.get(axis)
-        if scene is not None:
-            self._window.set_read_out(read_out(self._session, to_mm(scene, x_mm, y_mm)))
-
-    def read_cursor(self) -> None:
-        """Show place and values at the crosshair."""
-        if self._session.series is not None:
-            from noder_viewer.scene import read_out
-
-            self._window.set_read_out(read_out(self._session))
 
     def show_curves(self, history: Sequence[FitProgress], panel: Curves | None = None) -> None:
         """Draw the losses by name over the steps, in the fit panel or another."""
@@ -259,7 +250,7 @@ class Presenter(QObject):
             shown = axis == methods.axis if methods.on else self._window.pictures.shows(axis)
             self.scenes[axis] = slice_scene(self._session, axis) if shown else None
             self._window.slices[axis].set_scene(self.scenes[axis])
-        self.read_cursor()
+        self.reader.refresh()
 
     def _show_levels(self) -> None:
         if self._session.series is None:
@@ -391,6 +382,8 @@ def _states(session: Session) -> frozenset[str]:
         "idle series": opened and not session.activity and session.pair is None,
         "pair": session.pair is not None,
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
+        "followed": bool(session.followed),
+        "paths": session.paths is not None,
         "landmarks": session.pair is not None and session.pair.landmarks is not None,
         "idle": not session.activity,
         "CT": opened and looks_like_ct(session.value_range),

@@ -199,6 +199,7 @@ class Registering(QObject):
         session.preview = session.result = session.saved_in = session.mask = None
         session.hold_out = session.exclude = frozenset()
         session.fits, session.shown_fit = (), 0
+        session.followed = ()
         session.window, session.value_range = shown.levels[FIXED], value.value_range
         session.square_mm = _square(shown)
         session.pulled, session.show, session.carry, session.time = "moving", "after", "first", 1.0

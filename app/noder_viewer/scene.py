@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from noder_viewer.beyond import beyond
-from noder_viewer.comparison import images, readings
+from noder_viewer.comparison import images
 from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
 from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
+from noder_viewer.path_marks import PathMarks, path_marks
 from noder_viewer.pictures import Levels, SliceImage, time_words
-from noder_viewer.plane import Letters, Plane, Point, slice_index
+from noder_viewer.plane import Letters, Plane, Point
 from noder_viewer.recent import Recent
-from noder_viewer.region_layers import RegionLayer, region_at, region_layers
+from noder_viewer.region_layers import RegionLayer, region_layers
 
 if TYPE_CHECKING:
     from noder.grid import Grid
@@ -55,6 +56,7 @@ class SliceScene:
     brief: bool = False
     beyond: str = ""
     regions: dict[str, RegionLayer] = field(default_factory=dict)
+    paths: PathMarks | None = None
 
     @property
     def axis(self) -> int:
@@ -79,6 +81,10 @@ class SliceScene:
         """The regions on one of the images, each at its own time."""
         return self.regions.get(image.kind)
 
+    def paths_on(self, image: SliceImage) -> PathMarks | None:
+        """The pathlines on one of the images: as with overlays."""
+        return None if len(self.images) > 1 and image.kind == "observed" else self.paths
+
     def differs_in_crosshair_only(self, other: SliceScene) -> bool:
         """Whether all the rest looks the same."""
         return self._look() == other._look()
@@ -91,8 +97,8 @@ class SliceScene:
         extra = [(id(layer.layer), id(layer.data)) for layer in self.layers]
         layers = [(name, id(layer)) for name, layer in (*self.overlays.items(), *self.regions.items())]
         words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
-        place = id(self.plane.grid), self.axis, self.index
-        return *place, shown, layers, id(self.marks), self.window, words, extra, self.order
+        place, written = (id(self.plane.grid), self.axis, self.index), (id(self.marks), id(self.paths))
+        return *place, shown, layers, *written, self.window, words, extra, self.order
 
 
 def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceScene | None:
@@ -120,6 +126,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
         order=stacked(session),
         beyond=beyond(session),
         regions=region_layers(session, plane, shown),
+        paths=path_marks(session, plane),
     )
 
 
@@ -166,49 +173,6 @@ def to_mm(scene: SliceScene, x_mm: float, y_mm: float) -> Point:
     spans = zip((x_mm, y_mm), scene.plane.origin, scene.plane.spacing, scene.plane.shape, strict=True)
     x, y = (float(np.clip(value, origin, origin + step * (n - 1))) for value, origin, step, n in spans)
     return scene.plane.to_mm(x, y)
-
-
-def read_out(session: Session, mm: Point | None = None) -> str:
-    """Place, voxel and values at a point in RAS mm (the cursor if None), as one line."""
-    grid = active_grid(session)
-    if grid is None:
-        return ""
-    point = session.cursor_mm if mm is None else mm
-    sides = zip(("RL", "AP", "SI"), point, strict=True)
-    place = "  ".join(f"{pair[int(value < 0)]} {abs(value):.1f}" for pair, value in sides)
-    voxel = np.rint(grid.to_index(np.array(point, dtype=np.float64))).astype(int)
-    if (voxel < 0).any() or (voxel >= grid.shape).any():
-        return f"{place} mm   outside the image"
-    values = _values(session, _shown_plane(session, grid, point), voxel)
-    return f"{place} mm   voxel {' '.join(map(str, voxel))}   {values}"
-
-
-def _shown_plane(session: Session, grid: Grid, point: Point) -> Plane:
-    """A slice through the point, if possible one that is on screen: reading it then computes nothing."""
-    planes = [Plane.through(grid, axis, point) for axis in (2, 1, 0)]
-    shown = [plane for plane in planes if plane.index == slice_index(grid, plane.axis, session.cursor_mm)]
-    return (shown or planes)[0]
-
-
-def _values(session: Session, plane: Plane, voxel: np.ndarray[tuple[int], np.dtype[np.int_]]) -> str:
-    a, b = plane.axes
-    i, j = int(voxel[a]), int(voxel[b])
-    words = [f"{word} {data[i, j]:.4g}" for word, data in readings(session, plane)]
-    maps = (layer for layer in overlays(session, plane).values() if isinstance(layer, Heatmap))
-    words += ["fold" if heat.folds[i, j] else _reading(heat, float(heat.values[i, j])) for heat in maps]
-    return "   ".join([*words, *_regions_at(session, plane, i, j)])
-
-
-def _regions_at(session: Session, plane: Plane, i: int, j: int) -> list[str]:
-    """The region at a pixel, of the last of the pictures."""
-    if session.regions is None:
-        return []
-    layers = region_layers(session, plane, images(session, plane)).values()
-    return [name for layer in layers if (name := region_at(layer, session.regions, i, j))][-1:]
-
-
-def _reading(heat: Heatmap, value: float) -> str:
-    return f"{heat.quantity} {value:.3f}" if heat.low == 0 else f"{heat.quantity} {value:+.3f}"
 
 
 def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:

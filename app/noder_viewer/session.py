@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from noder.series import ImageSeries
     from noder.trajectory import Trajectory
     from noder_viewer.fit_rows import FitRow
+    from noder_viewer.followed import Followed, Paths
     from noder_viewer.region_state import RegionFigures, ShownRegions
     from noder_viewer.shown_pair import ShownPair
 
@@ -117,11 +118,12 @@ class Session:
     layout, lightbox: which views are on screen, and which times.
     regions: labels that are carried through time; region_figures: what was measured of them, None until then.
     brush: what draws them, while it is in the hand.
+    followed: points that are followed through time; paths: theirs under the map that is shown, once computed.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
         equality_operators=dict.fromkeys(
-            ("series", "result", "preview", "progress", "pair", "kept", "fits"), operator.is_
+            ("series", "result", "preview", "progress", "pair", "kept", "fits", "paths"), operator.is_
         )
     )
 
@@ -141,6 +143,8 @@ class Session:
     time: float = 0.0
     period: float | None = None
     cursor_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    followed: tuple[Followed, ...] = ()
+    paths: Paths | None = None
     show: Show = "prediction"
     carry: Carry = "neighbours"
     pulled: Pulled = "moving"
@@ -272,6 +276,8 @@ _PER_SERIES = (
     "time",
     "period",
     "cursor_mm",
+    "followed",
+    "paths",
     "window",
     "value_range",
     "regions",

@@ -1,14 +1,14 @@
 """What mouse and keys ask of a slice view.
 
-Left click puts the crosshair, left or middle drag pans, Shift and left drag pulls the crosshair, right drag
-sets the grey levels, the wheel steps slices, Ctrl and the wheel zooms, a double click asks for a larger view, with
-Ctrl it shows the whole slice again.
+Left click puts the crosshair, with Shift it also follows the tissue there; left or middle drag pans, Shift and left
+drag pulls the crosshair, right drag sets the grey levels, a right click opens a menu, the wheel steps slices, Ctrl and
+the wheel zooms, a double click asks for a larger view, with Ctrl it shows the whole slice again.
 """
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal, SignalInstance
+from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QKeySequence, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from noder_viewer.camera import Camera, Press
@@ -34,6 +34,9 @@ class SliceMouse(QWidget):
     stroke_requested = Signal(int, float, float, bool)  # where, and whether the stroke begins there
     stroke_ended = Signal()
     camera_moved = Signal()
+    follow_requested = Signal(int, float, float)
+    menu_requested = Signal(int, float, float, QPoint)  # where on the screen
+    copy_requested = Signal()
 
     def __init__(self, axis: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -125,14 +128,20 @@ class SliceMouse(QWidget):
             self._drag(press, place)
 
     def released(self, event: QMouseEvent) -> None:
-        """A button went up: a left click without a drag puts the crosshair."""
+        """A button went up without a drag: left puts the crosshair, with Shift it follows the point; right: a menu."""
         press = self._press
         if press is None or event.button() != press.button:
             return
         self._press = None
         if press.paints:
             self.stroke_ended.emit()
-        elif press.button == Qt.MouseButton.LeftButton and not press.dragging:
+        elif press.dragging:
+            return
+        elif press.button == Qt.MouseButton.RightButton:
+            self._request_menu(press.start, event.globalPosition().toPoint())
+        elif press.button == Qt.MouseButton.LeftButton and press.shift:
+            self._request_at(press.start, self.follow_requested)
+        elif press.button == Qt.MouseButton.LeftButton:
             self._crosshair_before = None if self._scene is None else self._scene.crosshair
             self._request_cursor(press.start)
 
@@ -179,8 +188,17 @@ class SliceMouse(QWidget):
         key = Qt.Key(event.key())
         if key in steps:
             self.step(steps[key])
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_requested.emit()
         else:
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """The menu key, at the crosshair; of the mouse's buttons `released` knows whether they dragged."""
+        event.accept()
+        if event.reason() == QContextMenuEvent.Reason.Keyboard and self._scene is not None:
+            place = self.to_pixel(*self._scene.crosshair)
+            self._request_menu(place, self.mapToGlobal(place.toPoint()))
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
@@ -217,9 +235,17 @@ class SliceMouse(QWidget):
         self.levels_requested.emit(centre - wide / 2, centre + wide / 2)
 
     def _request_cursor(self, place: QPointF) -> None:
+        self._request_at(place, self.cursor_requested)
+
+    def _request_at(self, place: QPointF, signal: SignalInstance) -> None:
         pane = self._pane_at(place)
         if pane is not None:
-            self.cursor_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+            signal.emit(self._axis, *self._camera.to_plane(self._rect(pane), place))
+
+    def _request_menu(self, place: QPointF, on_screen: QPoint) -> None:
+        pane = self._pane_at(place)
+        if pane is not None:
+            self.menu_requested.emit(self._axis, *self._camera.to_plane(self._rect(pane), place), on_screen)
 
     def _request_stroke(self, place: QPointF, *, begins: bool = False) -> None:
         pane = self._pane_at(place)

@@ -20,6 +20,7 @@ from noder_viewer.slice_bars import Bar, paint_bars
 from noder_viewer.slice_beyond import paint_beyond
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.slice_marks import paint_marks
+from noder_viewer.slice_paths import paint_paths
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,13 @@ class Written:
         rect = sheet.panes[pane]
         painter.save()
         painter.setClipRect(rect)
-        regions = sheet.scene.regions_on(sheet.scene.images[pane])
-        if regions is not None:
+        image = sheet.scene.images[pane]
+        if (regions := sheet.scene.regions_on(image)) is not None:
             paint_regions(painter, rect, sheet.camera, regions, sheet.scene.plane)
-        marks = sheet.scene.marks_on(sheet.scene.images[pane])
-        if marks is not None:
+        if (paths := sheet.scene.paths_on(image)) is not None:
+            painter.setFont(sheet.fonts.small)
+            paint_paths(painter, rect, sheet.camera, paths)
+        if (marks := sheet.scene.marks_on(image)) is not None:
             paint_marks(painter, rect, sheet.camera, marks)
         slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
         if sheet.scene.extrapolated and pane == len(sheet.panes) - 1:

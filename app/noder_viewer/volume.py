@@ -37,8 +37,10 @@ from PySide6.QtWidgets import (
 from noder_viewer.elided import ElidedLabel
 from noder_viewer.frames import VolumeScene
 from noder_viewer.palettes import DARK
+from noder_viewer.path_marks import PathsInSpace
 from noder_viewer.plane import Floats, to_axes
 from noder_viewer.restyle import set_property
+from noder_viewer.volume_paths import PATH_LAYERS, show_paths
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -99,6 +101,7 @@ class VolumeView(QWidget):
         self._qt_viewer: Any = None
         self._volume: tuple[NDArray[np.float32], Grid, tuple[float, float]] | None = None
         self._arrows: tuple[Floats, Floats] | None = None
+        self._paths: PathsInSpace | None = None
         self._framed: Grid | None = None
         self._words = QLabel("", self, wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self._button = QPushButton("Open the 3D view", self)
@@ -162,9 +165,10 @@ class VolumeView(QWidget):
         # what must not be missed comes first: the line is cut at its end
         self._title.setText("3D" if scene is None else f"3D {beyond and f'extrapolated, {beyond}: '}{scene.title}")
         if scene is None:
-            self._volume = self._arrows = self._framed = None
+            self._volume = self._arrows = self._paths = self._framed = None
             self._remove_own_layers()
             return
+        self._paths = scene.paths
         self.set_volume(scene.data, scene.grid, scene.levels)
         self.set_arrows(scene.points, scene.vectors)
 
@@ -252,7 +256,7 @@ class VolumeView(QWidget):
         self._menu.addSeparator()
         self._menu.addAction("Add layer…", self.layers_requested.emit)
         for layer in layers:
-            if layer.name not in (VOLUME, MOTION):
+            if layer.name not in (VOLUME, MOTION, *PATH_LAYERS):
                 self._menu.addAction(f"Remove {layer.name}", partial(self._viewer().layers.remove, layer))
 
     def _update_later(self) -> None:
@@ -266,6 +270,7 @@ class VolumeView(QWidget):
         array, grid, levels = self._volume
         self._apply_volume(array, grid, levels)
         self._apply_arrows(grid)
+        show_paths(self.viewer, grid, self._paths)
         self.viewer.dims.axis_labels = ("R", "A", "S")
         if self._framed is None or not self._framed.matches(grid):
             self._framed = grid
@@ -329,7 +334,7 @@ class VolumeView(QWidget):
             )
 
     def _remove_own_layers(self) -> None:
-        for name in (VOLUME, MOTION):
+        for name in (VOLUME, MOTION, *PATH_LAYERS):
             layer = self._layer(name)
             if layer is not None:
                 self._viewer().layers.remove(layer)

@@ -13,6 +13,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from torch import Tensor
 
+from noder.carriers import SeenScan
 from noder.fields import DisplacementField
 from noder.grid import Grid
 from noder_viewer.layers import Look
@@ -31,6 +32,10 @@ class GrowingTrajectory:
     times: list[float] = field(default_factory=lambda: [0.0, 1.0, 2.0])
     fold: bool = False
     calls: list[str] = field(default_factory=list)
+
+    @property
+    def scans(self) -> list[SeenScan]:
+        return [SeenScan(k, t, f"scan_{k}.nii", self.volume + k) for k, t in enumerate(self.times)]
 
     @property
     def t_first(self) -> float:
@@ -70,7 +75,9 @@ class GrowingTrajectory:
         self.calls.append("brightness")
         return 10 * t * torch.ones((grid or self.grid).shape)
 
-    def predict(self, t: float, grid: Grid | None = None, carry: str = "neighbours") -> Tensor:
+    def predict(
+        self, t: float, grid: Grid | None = None, carry: str = "neighbours", without: int | None = None
+    ) -> Tensor:
         self.calls.append("predict")
         grid = grid or self.grid
         points = grid.points()
@@ -129,6 +136,7 @@ class SessionDouble(SimpleNamespace):
     pair = None
     regions = None
     region_look = RegionLook()
+    paths = None
 
     @property
     def show_shown(self) -> str:

@@ -13,7 +13,8 @@ from noder.image import Image
 from noder_viewer.comparison import odd_squares, readings, wants_inverse
 from noder_viewer.landmark_marks import errors_after, errors_before, places
 from noder_viewer.plane import Plane
-from noder_viewer.scene import read_out, slice_scene
+from noder_viewer.reading import read_out
+from noder_viewer.scene import slice_scene
 from noder_viewer.session import COMPARISONS, Session
 from noder_viewer.shown_pair import ShownPair
 from noder_viewer.slice_marks import DOT
@@ -133,7 +134,7 @@ def test_a_read_out_tells_both_images(session):
     words = [word for word, _ in readings(at, Plane.through(at.grid, 2, at.cursor_mm))]
     assert words == ["fixed", "pulled moving"]
     voxel = at.grid.to_index(np.array(at.cursor_mm)).round().astype(int)
-    assert f"fixed {at.series.scans[1].image.numpy()[tuple(voxel)]:.4g}" in read_out(at)
+    assert f"fixed {at.series.scans[1].image.numpy()[tuple(voxel)]:.4g}" in read_out(at).text
 
 
 def test_without_a_map_there_is_the_image_as_it_was_laid(files):

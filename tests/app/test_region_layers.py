@@ -11,9 +11,10 @@ import pytest
 from noder.label_names import LabelName
 from noder.labels import LabelMap
 from noder_viewer.plane import Plane
+from noder_viewer.reading import read_out
 from noder_viewer.region_layers import edges, region_layers
 from noder_viewer.region_state import OwnLabels, RegionLook, ShownRegions, label_colour
-from noder_viewer.scene import read_out, slice_scene
+from noder_viewer.scene import slice_scene
 
 
 def cube(grid, label=2):
@@ -129,8 +130,8 @@ def test_the_same_regions_are_the_same_layer_and_another_look_is_not():
 
 def test_the_read_out_names_the_region():
     session = session_with()
-    assert read_out(session).endswith("LV cavity")
-    assert "LV cavity" not in read_out(session, tuple(session.grid.to_mm(np.zeros(3)).tolist()))
+    assert read_out(session).text.endswith("LV cavity")
+    assert "LV cavity" not in read_out(session, tuple(session.grid.to_mm(np.zeros(3)).tolist())).text
 
 
 def test_a_pair_has_no_regions():

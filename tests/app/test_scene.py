@@ -15,7 +15,7 @@ from noder.series import ImageSeries
 from noder_viewer.frames import default_window, thumbnail, thumbnail_times, volume_scene
 from noder_viewer.plane import Plane
 from noder_viewer.recent import Recent
-from noder_viewer.scene import cursor_at_index, read_out, slice_scene, to_mm
+from noder_viewer.scene import cursor_at_index, slice_scene, to_mm
 from noder_viewer.session import OverlaySettings, Session
 
 
@@ -62,7 +62,6 @@ def test_an_oblique_grid_says_so() -> None:
 
 def test_nothing_open_shows_nothing() -> None:
     assert slice_scene(Session(), 2) is None
-    assert read_out(Session()) == ""
     assert volume_scene(Session()) is None
     assert thumbnail(Session(), 0.0) is None
 
@@ -153,26 +152,6 @@ def test_the_wheel_moves_the_cursor_along_one_axis_only() -> None:
     after = session.grid.to_index(np.array(cursor_at_index(session, 1, 9)))
     np.testing.assert_allclose(after, [before[0], 9, before[2]], atol=1e-9)
     assert cursor_at_index(session, 1, 999) == pytest.approx(cursor_at_index(session, 1, 49))
-
-
-def test_the_read_out_names_place_voxel_and_values() -> None:
-    session = doubles.session(show="observed", overlays=OverlaySettings(jacobian=True))
-    mm = tuple(session.grid.to_mm(np.array([30.0, 37.0, 20.0])).tolist())
-    expected = session.series.scans[1].image.array[30, 37, 20]
-    words = read_out(session, mm)
-    assert words.startswith("R 10.5  A 12.5  S 11.0 mm   voxel 30 37 20   ")
-    assert f"observed {expected:.4g}" in words
-    assert f"log J {3 * np.log(1.1):+.3f}" in words
-    assert read_out(session, (500.0, 0.0, 0.0)).endswith("outside the image")
-
-
-def test_reading_under_the_mouse_computes_no_further_slice() -> None:
-    session = doubles.session()
-    scene = slice_scene(session, 0)
-    assert scene is not None
-    session.trajectory.calls.clear()
-    read_out(session, to_mm(scene, 8.0, -11.0))
-    assert session.trajectory.calls == []
 
 
 def test_thumbnails_and_the_volume_are_small() -> None:

@@ -15,7 +15,8 @@ CHANGED = {
     "time": 3.5, "cursor_mm": (1.0, -2.0, 3.0), "show": "checkerboard", "carry": "first", "pulled": "fixed",
     "period": 800.0, "region_look": RegionLook(visible=False, hidden=frozenset({3, 1})),
     "look": Look("hot", 1.5, 0.5), "order": ("image", "quiver"), "bars": False, "layout": Layout("row"),
-    "lightbox": LightboxSettings("even", 7), "layers": (), "square_mm": 7.5, "window": (-10.0, 40.0), "radiological": True,
+    "lightbox": LightboxSettings("even", 7), "layers": (), "square_mm": 7.5, "window": (-10.0, 40.0),
+    "radiological": True,
     "overlays": OverlaySettings(jacobian=True, jacobian_limit=0.25, quiver_scale=3.0),
 }  # fmt: skip
 
