@@ -18,7 +18,6 @@ WIDEST_PX, NARROWEST_PX = 14.0, 3.0
 REACH_PX = 10.0
 """A bar can be hit beside it, too: low ones are thin."""
 NOTHING = "Residual bars: how far each scan's prediction is off, after a fit"
-_FILL = QColor("#7fb2e8")
 
 
 class ResidualStrip(QWidget):
@@ -204,7 +203,8 @@ class ResidualStrip(QWidget):
         if bar is None:
             return
         held_out, faint = self._residuals[k].role == "held out", bool(self._note)
-        colour = QColor(_FILL.red(), _FILL.green(), _FILL.blue(), 130 if faint else 255)
+        colour = QColor(theme.palette().series[0])
+        colour.setAlpha(130 if faint else 255)
         painter.setPen(QPen(colour, 1.6))
         painter.setBrush(QColor(theme.BACKGROUND) if held_out else colour)
         painter.drawRect(bar.adjusted(0.8, 0.8 if bar.height() > 2 else 0, -0.8, 0))

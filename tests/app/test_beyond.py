@@ -11,9 +11,9 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 from window_kit import shown_slice
 
-from noder_viewer import theme
 from noder_viewer.beyond import beyond, beyond_words
 from noder_viewer.frames import volume_scene
+from noder_viewer.palettes import DARK
 from noder_viewer.scene import slice_scene
 from noder_viewer.session import Session
 from noder_viewer.slice_beyond import BORDER, sides
@@ -50,7 +50,7 @@ def yellow(view: SliceView, rect: QRectF) -> float:
     image = view._canvas.grab().toImage().convertToFormat(view.grab().toImage().Format.Format_RGB32)
     raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)[..., 2::-1].astype(int)
     x, y, w, h = (round(v) for v in rect.getRect())
-    part = raw[y : y + h, x : x + w] - np.array(QColor(theme.WARNING).getRgb()[:3])
+    part = raw[y : y + h, x : x + w] - np.array(QColor(DARK.warning).getRgb()[:3])
     return float((np.abs(part).sum(-1) < 60).mean())
 
 
@@ -96,7 +96,7 @@ def test_the_title_of_the_3d_view_says_it_first(qtbot: Any) -> None:
     assert scene is not None
     view.set_scene(scene)
     assert view._title.text().startswith("3D extrapolated, 0.5 years beyond the last scan seen: prediction")
-    assert theme.WARNING in view._title.styleSheet()
+    assert view._title.property("warning")
     view.set_scene(dataclasses.replace(scene, beyond=""))
     assert view._title.text() == f"3D {scene.title}"
-    assert theme.WARNING not in view._title.styleSheet()
+    assert not view._title.property("warning")
