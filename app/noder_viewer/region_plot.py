@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pyqtgraph as pg
@@ -17,7 +18,7 @@ from noder_viewer.region_state import Colour
 
 Floats = NDArray[np.float64]
 PNG_SIZE = (1200, 800)
-_LEGEND = "○ a scan's own labels &emsp; dashed: extrapolated"
+_LEGEND = ("○ a scan's own labels", "dashed: extrapolated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +179,10 @@ class RegionPlot(QWidget):
 
 def legend_text(data: PlotData) -> str:
     """Names in their colours, and what band, rings and dashes are."""
-    names = [f'<span style="color:{QColor(*c.colour).name()}">▬</span>&nbsp;{c.name}' for c in data.curves]
+    names = [f'<span style="color:{QColor(*c.colour).name()}">▬</span>&nbsp;{escape(c.name)}' for c in data.curves]
     band = [f"band: lowest to highest of {data.n_fits} seeds"] if data.n_fits > 1 else []
-    return "&emsp;".join([*names, *(f'<span style="color:{theme.MUTED}">{w}</span>' for w in (*band, _LEGEND))])
+    notes = [f'<span style="color:{theme.MUTED}">{words}</span>' for words in (*band, *_LEGEND)]
+    return "&nbsp;&nbsp;&nbsp; ".join([*names, *notes])
 
 
 def plot_data(found: object, shown: Sequence[tuple[int, str, Colour]], *, percent: bool) -> PlotData:
