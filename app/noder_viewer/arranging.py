@@ -74,7 +74,7 @@ class LightboxTiles:
 
 
 class Arranging(QObject):
-    """Lays the window out as the session says, and remembers it. `read(text)`: what is under the mouse in a tile."""
+    """Lays the window out as the session says, and remembers it. `read(reading)`: what is under the mouse in a tile."""
 
     failed = Signal(object)
     read = Signal(object)

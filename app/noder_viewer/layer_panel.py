@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -123,10 +124,9 @@ class LayerPanel(QWidget):
         levels.setContentsMargins(0, 0, 0, 0)
         levels.addWidget(self.lo, 1)
         levels.addWidget(self.hi, 1)
-        buttons = QHBoxLayout()
-        for button in (self.add, self.remove, self.up, self.down):
-            button.setStyleSheet("padding: 5px 6px;")
-            buttons.addWidget(button, 1)
+        buttons = QGridLayout()  # two by two: narrow enough for a large font
+        for k, button in enumerate((self.add, self.up, self.remove, self.down)):
+            buttons.addWidget(button, k // 2, k % 2)
         self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for text, widget in (("Colours", self.colours), ("Gamma", self.gamma), ("Opacity", self.opacity)):

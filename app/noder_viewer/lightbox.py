@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from noder_viewer.layouts import MOST, LightboxSettings, Times
+from noder_viewer.playing import BEYOND
 from noder_viewer.scene import SliceScene, is_extrapolated, slice_scene
 
 if TYPE_CHECKING:
     from noder_viewer.session import Session
-
-BEYOND = 0.12
-"""Part of the span before the first and after the last scan, as on the timeline."""
 
 
 @dataclass(frozen=True, eq=False)
