@@ -14,10 +14,10 @@ from noder_viewer.followed import Followed, free_number, with_point, without_poi
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.path_jobs import Followings, FollowPoints, Map
+from noder_viewer.playing import BEYOND
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
-from noder_viewer.timeline import BEYOND
 
 if TYPE_CHECKING:
     from noder.trajectory import Trajectory
