@@ -58,7 +58,7 @@ class Closing(QObject):
 
     def _question(self) -> str:
         session = self._controller.session
-        if self._saves_project:
+        if session.project is not None and self._saves_project:
             return f"{session.project.name} has changed. Save it before the window closes?"
         if not session.is_unsaved:
             other = "of the series" if session.pair is not None else "of the pair"

@@ -259,7 +259,8 @@ def _series_of(found: Found, path: Path, fits: Rows, task: Reporter) -> Opened |
         return None
     task.report(f"Reading {len(series.scans)} scans…")
     series.check()
-    return opened([path], series, row and row.result, row and row.saved_in)
+    result, folder = (None, None) if row is None else (row.result, row.saved_in)
+    return opened([path], series, result, folder)
 
 
 def _pair_of(found: Found, notes: list[str], task: Reporter) -> PairReopened | None:

@@ -12,8 +12,8 @@ from noder_viewer.session import Session
 
 _OTHERWISE_KEPT = {
     "series", "result", "preview", "pair", "progress", "kept", "fits", "shown_fit", "methods", "hold_out", "exclude",
-    "mask", "saved_in", "value_range", "flicker", "regions", "region_figures", "brush", "project", "changed",
-    "undoable", "redoable", "activity", "status",
+    "mask", "saved_in", "value_range", "flicker", "followed", "paths", "regions", "region_figures", "brush", "project",
+    "changed", "undoable", "redoable", "activity", "status",
 }  # fmt: skip
 """Fields of the session that are no view: data, what a project holds elsewhere, and what passes."""
 OF_A_SIDE = ("time", "cursor_mm", "window", "show", "carry")

@@ -15,7 +15,7 @@ from noder.errors import InputError, OutputError
 from noder.model_file import MODEL
 from noder.project import SUFFIX, Project, write_project
 from noder.recipe import recipe_of
-from noder.store import LOG, RESULT, load_result
+from noder.store import LOG, OTHER_SEEDS, RESULT, load_result
 from noder.stored_files import described_place, is_registration
 
 NAME = f"capsule{SUFFIX}"
@@ -70,7 +70,8 @@ def _copy(source: Path, target: Path) -> Path:
     """The files that result.json names, whatever else lies in the folder."""
     described: dict[str, Any] = json.loads((source / RESULT).read_text(encoding="utf-8"))
     target.mkdir(parents=True)
-    for name in described.get("files", (MODEL, LOG)):
+    others = [OTHER_SEEDS.format(seed) for seed in described.get("other_seeds", [])]
+    for name in described.get("files", (MODEL, LOG, *others)):
         shutil.copy2(source / name, target / name)
     write_json(target / RESULT, _seen_from(described, target))
     return target

@@ -178,8 +178,8 @@ def scans_of_rows(
             opened[key] = Image.open(path, row["volume"], nan_to_zero=row["nan_to_zero"])
         stored.append(opened[key])
     alignments = [Alignment.from_dict(row["alignment"]) if "alignment" in row else None for row in rows]
-    images = placed(stored, [row["resampled"] for row in rows], alignments)
-    return tuple(Scan(image, row["time"], row["time_source"]) for image, row in zip(images, rows, strict=True))
+    put = placed(stored, [row["resampled"] for row in rows], alignments)
+    return tuple(Scan(image, row["time"], row["time_source"]) for image, row in zip(put, rows, strict=True))
 
 
 def described_step(step: FitProgress) -> dict[str, Any]:
