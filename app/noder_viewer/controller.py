@@ -276,7 +276,7 @@ class Controller(QObject):
         self.layering.failed.connect(self._on_problem)
         self.window.layer_panel.add_requested.connect(self.commands.add_slice_layers)
         self.arranging.read.connect(self.window.set_read_out)
-        self.window.pictures.lightbox.left.connect(self.presenter.read_cursor)
+        self.window.pictures.lightbox.left.connect(self.presenter.reader.read_cursor)
         self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)
         self.window.pictures.lightbox.levels_requested.connect(self.set_window)
         self.window.timeline.time_requested.connect(self.set_time)
