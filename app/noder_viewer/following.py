@@ -14,7 +14,7 @@ from noder_viewer.followed import Followed, free_number, with_point, without_poi
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.path_jobs import Followings, FollowPoints, Map
-from noder_viewer.playing import BEYOND
+from noder_viewer.playing import axis_span
 from noder_viewer.presenter import Presenter
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
@@ -40,7 +40,7 @@ class Following(QObject):
         self._lane.failed.connect(presenter.failed)
         self._turn = QTimer(self, interval=0, singleShot=True)
         self._turn.timeout.connect(self._submit)
-        for name in ("followed", "result", "preview", "series", "exclude"):
+        for name in ("followed", "result", "preview", "series", "exclude", "period"):
             session.events[name].connect(self._submit_later)
         panel = window.path_panel
         panel.follow_requested.connect(self.follow_cursor)
@@ -149,11 +149,10 @@ class Following(QObject):
         self._lane.submit(FollowPoints(along, session.followed, known), interrupt=not along.is_preview)
 
     def _map(self, trajectory: Trajectory) -> Map:
-        """Steps at all scans that are shown; as far beyond them as the timeline goes."""
+        """Steps at all scans that are shown; as far beyond them as the timeline goes, of a loop once round."""
         session = self._session
-        first, last = session.times[0], session.times[-1]
-        margin = BEYOND * (last - first)
-        return Map(trajectory, session.times, (first - margin, last + margin), session.preview is not None)
+        span = axis_span(session.times[0], session.times[-1], session.period)
+        return Map(trajectory, session.times, span, session.preview is not None)
 
     def _on_found(self, found: object) -> None:
         found = cast(Followings, found)

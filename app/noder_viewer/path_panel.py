@@ -196,7 +196,6 @@ class PathPanel(QWidget):
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
-        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header.setMinimumSectionSize(28)
         table.setFixedHeight(header.sizeHint().height() + ROWS_SHOWN * table.verticalHeader().defaultSectionSize() + 6)
         table.installEventFilter(self)
