@@ -16,7 +16,7 @@ from noder_viewer.beyond import beyond
 from noder_viewer.comparison import images, readings
 from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
-from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
+from noder_viewer.overlays import OVERLAYS, Heatmap, Overlay
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point, slice_index
 from noder_viewer.recent import Recent
@@ -40,7 +40,7 @@ class SliceScene:
 
     plane: Plane
     images: tuple[SliceImage, ...]
-    overlays: dict[str, Heatmap | Quiver]
+    overlays: dict[str, Overlay]
     crosshair: tuple[float, float]
     window: Levels
     letters: Letters
@@ -66,7 +66,7 @@ class SliceScene:
         """Number of the slice, from 0."""
         return self.plane.index
 
-    def overlays_on(self, image: SliceImage) -> list[Heatmap | Quiver]:
+    def overlays_on(self, image: SliceImage) -> list[Overlay]:
         """What is drawn over one of the images: side by side, only the prediction is of the overlays' time."""
         bare = len(self.images) > 1 and image.kind == "observed"
         return [] if bare else list(self.overlays.values())
@@ -123,7 +123,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
     )
 
 
-def overlays(session: Session, plane: Plane) -> dict[str, Heatmap | Quiver]:
+def overlays(session: Session, plane: Plane) -> dict[str, Overlay]:
     """The overlays that are switched on, by name."""
     shown = [name for name in OVERLAYS if getattr(session.overlays, name)]
     return {name: layer for name in shown if (layer := _overlay(session, plane, name)) is not None}
@@ -211,7 +211,7 @@ def _reading(heat: Heatmap, value: float) -> str:
     return f"{heat.quantity} {value:.3f}" if heat.low == 0 else f"{heat.quantity} {value:+.3f}"
 
 
-def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:
+def _overlay(session: Session, plane: Plane, name: str) -> Overlay | None:
     trajectory = session.trajectory
     if trajectory is None:
         return None
@@ -220,7 +220,7 @@ def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | No
     return _recent.get(trajectory, key, lambda: _coloured(OVERLAYS[name](trajectory, t, plane, look), look))
 
 
-def _coloured(layer: Heatmap | Quiver, look: OverlaySettings) -> Heatmap | Quiver:
+def _coloured(layer: Overlay, look: OverlaySettings) -> Overlay:
     """A heat map in the colours that were chosen."""
     if not isinstance(layer, Heatmap):
         return layer
