@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from math import inf
 
 import numpy as np
@@ -16,7 +17,7 @@ from noder_viewer.camera import Camera
 from noder_viewer.colormaps import ARROW, paint, places
 from noder_viewer.layer_items import LayerItems
 from noder_viewer.layers import IMAGE
-from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.overlay_kinds import Heatmap, Lines, Overlay, Quiver, Stroke
 from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
@@ -29,6 +30,9 @@ from noder_viewer.slice_picture import Picture, coloured, frame_of, indexed, sam
 from noder_viewer.slice_written import Sheet, Written
 
 SHORTEST_ARROW_PX = 4
+LINE_PX = 1.3
+ABOVE = 0.5
+"""Of a layer's depth: an outline lies over its own colours."""
 LETTER_MARGIN = 18
 """Pixels around a fitted picture, so that its letters stand beside it."""
 
@@ -41,6 +45,8 @@ class _Pane:
         self.box.disableAutoRange()
         self.image, self.heat = Picture(), Picture()
         self.arrows = pg.PlotCurveItem(skipFiniteCheck=True, antialias=True)
+        self._curves: list[pg.PlotCurveItem] = []
+        self._ratio = 1.0
         self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
@@ -48,6 +54,7 @@ class _Pane:
         self._shown: tuple[object, ...] = ()
         self._heat: tuple[object, ...] = ()
         self._quiver: Quiver | None = None
+        self._strokes: list[Stroke] = []
         self._px_per_mm = 0.0
         self._view: tuple[object, ...] = ()
 
@@ -62,10 +69,13 @@ class _Pane:
         self._extra.show(scene, frame)
         layers = scene.overlays_on(image)
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
+        self._show_strokes(_strokes(layers))
+        self._stack_strokes(scene, layers)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
 
     def set_pixel_ratio(self, ratio: float) -> None:
         """Pens of pyqtgraph count the screen's own pixels: a sharp screen needs wider ones."""
+        self._ratio = ratio
         self.arrows.setPen(pg.mkPen(QColor(*ARROW), width=1.4 * ratio))
         self.arrows.setShadowPen(pg.mkPen((0, 0, 0, 130), width=2.6 * ratio))
 
@@ -90,6 +100,14 @@ class _Pane:
             if key in scene.order:
                 item.setZValue(-scene.order.index(key))
 
+    def _stack_strokes(self, scene: SliceScene, layers: Sequence[Overlay]) -> None:
+        """Lines where their layers lie, folds with the colours that they outline."""
+        names = {id(layer): name for name, layer in scene.overlays.items()}
+        owners = [(names[id(layer)], len(_strokes([layer]))) for layer in _lines_first(layers)]
+        keys = [name for name, count in owners for _ in range(count)]
+        for curve, key in zip(self._curves, keys, strict=False):
+            curve.setZValue(-scene.order.index(key) + ABOVE if key in scene.order else 1)
+
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
@@ -104,11 +122,41 @@ class _Pane:
         if quiver is not before:
             self._draw_arrows()
 
+    def _show_strokes(self, strokes: list[Stroke]) -> None:
+        """A curve for each: those that are too many are hidden and kept."""
+        while len(self._curves) < len(strokes):
+            curve = pg.PlotCurveItem(antialias=True)
+            curve.setZValue(1)
+            self.box.addItem(curve, ignoreBounds=True)
+            self._curves.append(curve)
+        for curve, stroke, before in zip_longest(self._curves, strokes, self._strokes):
+            curve.setVisible(stroke is not None)
+            if stroke is not None and stroke is not before:
+                curve.setPen(pg.mkPen(QColor(*stroke.colour), width=LINE_PX * self._ratio))
+                curve.setShadowPen(pg.mkPen((0, 0, 0, 130), width=(LINE_PX + 1.2) * self._ratio))
+                curve.setData(stroke.x, stroke.y, connect="finite")
+        self._strokes = strokes
+
     def _draw_arrows(self) -> None:
         """Arrows too short to have a direction on this screen would only be dots: they are left out."""
         if self._quiver is not None and self._px_per_mm > 0:
             x, y = self._quiver.segments(SHORTEST_ARROW_PX / self._px_per_mm)
             self.arrows.setData(x, y, connect="pairs", skipFiniteCheck=True)
+
+
+def _strokes(layers: Sequence[Overlay]) -> list[Stroke]:
+    """All lines of the layers, folds around heat maps last."""
+    lines: list[Stroke] = []
+    for layer in _lines_first(layers):
+        if isinstance(layer, Lines):
+            lines += layer.strokes
+        elif isinstance(layer, Heatmap) and layer.outline is not None:
+            lines.append(layer.outline)
+    return lines
+
+
+def _lines_first(layers: Sequence[Overlay]) -> list[Overlay]:
+    return sorted(layers, key=lambda layer: not isinstance(layer, Lines))
 
 
 class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
