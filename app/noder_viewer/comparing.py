@@ -65,8 +65,8 @@ class Comparing(QObject):
             self._connect_slices()
         panes = shown_panes(session)
         self.view.set_choices(choices(session), panes, session.methods)
-        scenes, messages = ([make(session, pane) for pane in panes] for make in (pane_scene, message))
-        self.view.set_scenes(scenes, messages)
+        scenes = [pane_scene(session, pane) for pane in panes]
+        self.view.set_scenes(scenes, [message(session, pane) for pane in panes])
         self._prepare_shown()
 
     def toggle(self) -> None:
