@@ -9,7 +9,8 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from noder_viewer.colormaps import FOLD, lut
+from noder.colours import FOLD
+from noder_viewer.colormaps import lut
 from noder_viewer.overlays import Heatmap
 from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
