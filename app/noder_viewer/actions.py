@@ -54,7 +54,11 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             "save_fit", "Save &fit…", (), "A folder that can be opened again; of a pair, its export", needs="result"
         ),
         Action("export", "&Export…", ("Ctrl+E",), "Volumes, fields, maps, tables, pictures", needs="series"),
-        Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "The window as a PNG file", needs="series"),
+        Action(
+            "export_movie", "Export &movie…", ("Ctrl+Shift+E",), "Any view over time, as MP4 or GIF", needs="series"
+        ),
+        Action("export_report", "Export &report…", (), "The fit as one HTML page", needs="fit"),
+        Action("save_picture", "Save &picture…", ("Ctrl+Shift+P",), "Any view as PNG or SVG", needs="series"),
         SEPARATOR,
         Action("quit", "&Quit", ("Ctrl+Q",)),
     ),

@@ -7,40 +7,21 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Lut = NDArray[np.uint8]
+from noder.colours import FOLD, Lut, diverging, grey
 
-FOLD = (57, 255, 20)
-"""Voxels whose map folds: a green far brighter than the blues and oranges, for colour-blind readers too."""
 ARROW = (250, 250, 245)
 GRID = (70, 225, 205)
 CONTOURS = ((155, 140, 255), (225, 60, 140), (255, 110, 20), (255, 180, 20), (255, 238, 170))
 """Iso-lines of motion, from short to long: apart for colour-blind readers too, and brighter as they grow."""
 CROSSHAIR = (74, 163, 255)
 
-_SHRINK = ((12, 44, 110), (30, 110, 220), (95, 180, 255), (190, 230, 255))
-_GROWTH = ((100, 35, 5), (200, 85, 10), (255, 150, 40), (255, 215, 150))
 _OVER_SHRINK = ((30, 105, 255), (45, 145, 255), (110, 215, 255))
 _OVER_GROWTH = ((240, 90, 0), (255, 130, 15), (255, 205, 70))
 _OVER_PURPLE = ((150, 60, 220), (180, 100, 240), (225, 175, 255))
 _OVER_GREEN = ((20, 150, 60), (60, 190, 80), (170, 240, 150))
 _OVER_RED = ((215, 25, 35), (245, 70, 60), (255, 165, 140))
 _OVER_SPREAD = ((150, 80, 235), (235, 90, 190), (255, 240, 150))
-_NEUTRAL = (38, 38, 42)
 _Stops = tuple[tuple[int, int, int], ...]
-
-
-def grey() -> Lut:
-    """Black to white."""
-    ramp = np.arange(256, dtype=np.uint8)
-    return np.stack([ramp, ramp, ramp, np.full_like(ramp, 255)], axis=1)
-
-
-def diverging(n: int = 256) -> Lut:
-    """Blue through near black to orange, with lightness symmetric about the middle; opaque."""
-    anchors = np.array([*_SHRINK[::-1], _NEUTRAL, *_GROWTH], dtype=np.float64)
-    where = np.linspace(0, len(anchors) - 1, n)
-    rgb = np.stack([np.interp(where, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
-    return np.hstack([rgb.round().astype(np.uint8), np.full((n, 1), 255, np.uint8)])
 
 
 def overlay(below: _Stops, above: _Stops) -> Lut:

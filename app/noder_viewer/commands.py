@@ -15,8 +15,8 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox
 import noder
 from noder.errors import NoderError
 from noder_viewer.command_palette import CommandPalette
-from noder_viewer.exporting import grab_png, unused
-from noder_viewer.jobs import PROJECT, write_picture
+from noder_viewer.exporting import unused
+from noder_viewer.jobs import PROJECT
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
@@ -72,7 +72,9 @@ class Commands:
             "redo": controller.undoing.redo,
             "show_settings": controller.preferring.show_dialog,
             "export": controller.exporting.show_dialog,
-            "save_picture": self.save_picture,
+            "export_movie": controller.filming.show_dialog,
+            "export_report": controller.reporting.ask,
+            "save_picture": controller.figures.show_dialog,
             "quit": self._window.close,
             "start_fit": self._window.fit_panel.request_start,
             "pause_fit": controller.fitting.toggle_paused,
@@ -183,15 +185,6 @@ class Commands:
         """Pull the other image of the pair."""
         self._controller.set_pulled("fixed" if self._session.pulled == "moving" else "moving")
 
-    def save_picture(self) -> None:
-        """Ask where to save a picture of the window."""
-        png = grab_png(self._window)  # before the file dialog lies over it
-        start = str(self._settings.folder("export") / "view.png")
-        name, _ = QFileDialog.getSaveFileName(self._window, "Save a picture of the window", start, "PNG (*.png)")
-        if name:
-            path = Path(name)
-            self._try(lambda: write_picture(path if path.suffix else path.with_suffix(".png"), png))
-
     def choose_mask(self) -> None:
         """Ask for a mask of the series."""
         start = str(self._settings.folder("open"))
@@ -275,9 +268,3 @@ class Commands:
             log.warning("%s could not be added as a layer", path, exc_info=error)
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             self._window.banner.set_message(f"{path.name} cannot be shown as a layer: {reason}")
-
-    def _try(self, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except NoderError as error:
-            self._window.banner.set_message(str(error))

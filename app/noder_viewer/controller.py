@@ -19,6 +19,8 @@ from noder_viewer.commands import Commands
 from noder_viewer.comparing import Comparing
 from noder_viewer.cursor_places import CursorPlaces
 from noder_viewer.exporting import Exporting
+from noder_viewer.figures import Figures
+from noder_viewer.filming import Filming
 from noder_viewer.fits import Fits
 from noder_viewer.fitting import Fitting
 from noder_viewer.flicker import Flicker
@@ -42,6 +44,7 @@ from noder_viewer.region_view import RegionView
 from noder_viewer.register_panel import CURVES, SCORES
 from noder_viewer.register_view import RegisterView
 from noder_viewer.registering import Registering
+from noder_viewer.reporting import Reporting
 from noder_viewer.session import COMPARISONS, Carry, OverlaySettings, Pulled, Session, Show
 from noder_viewer.settings import Settings
 from noder_viewer.slices import SliceView
@@ -78,6 +81,9 @@ class Controller(QObject):
         self.theming = Theming(window, settings, self.presenter, self)
         self.layering = Layering(window, session, self)
         self.exporting = Exporting(window, session, settings, self)
+        self.filming = Filming(window, session, settings, self.presenter, self)
+        self.figures = Figures(window, session, settings, self.presenter, self)
+        self.reporting = Reporting(window, session, settings, self)
         self.masking = Masking(window, session, self.presenter, self)
         self.measuring = Measuring(window, session, self.presenter, self)
         self.region_view = RegionView(window, session, self.measuring, self)
@@ -207,6 +213,9 @@ class Controller(QObject):
         self.arranging.shut_down()
         self.layering.shut_down()
         self.exporting.shut_down()
+        self.filming.shut_down()
+        self.figures.shut_down()
+        self.reporting.shut_down()
         self.masking.shut_down()
         self.measuring.shut_down()
         self.region_view.shut_down()

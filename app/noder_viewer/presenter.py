@@ -377,6 +377,7 @@ def _states(session: Session) -> frozenset[str]:
         "result": session.result is not None,
         "fitting": session.activity in ("fitting", "paused"),
         "fit list": opened and session.pair is None and (not session.activity or session.is_fitting),
+        "fit": session.result is not None and session.pair is None,
         "idle series": opened and not session.activity and session.pair is None,
         "pair": session.pair is not None,
         "registered": not session.activity and session.pair is not None and session.pair.registration is not None,

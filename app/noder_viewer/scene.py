@@ -57,6 +57,7 @@ class SliceScene:
     beyond: str = ""
     regions: dict[str, RegionLayer] = field(default_factory=dict)
     paths: PathMarks | None = None
+    stamp: str = ""
 
     @property
     def axis(self) -> int:
@@ -98,7 +99,7 @@ class SliceScene:
         layers = [(name, id(layer)) for name, layer in (*self.overlays.items(), *self.regions.items())]
         words = (self.letters, self.flip_x, self.title, self.badge, self.time, self.extrapolated, self.beyond)
         place, written = (id(self.plane.grid), self.axis, self.index), (id(self.marks), id(self.paths))
-        return *place, shown, layers, *written, self.window, words, extra, self.order
+        return *place, shown, layers, *written, self.window, words, extra, self.order, self.stamp
 
 
 def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceScene | None:

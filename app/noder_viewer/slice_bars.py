@@ -9,7 +9,8 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
-from noder_viewer.colormaps import FOLD, lut
+from noder.colours import FOLD
+from noder_viewer.colormaps import lut
 from noder_viewer.overlay_kinds import Heatmap, Lines
 from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene

@@ -7,6 +7,8 @@ the wheel zooms, a double click asks for a larger view, with Ctrl it shows the w
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal, SignalInstance
 from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QKeySequence, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
@@ -89,6 +91,11 @@ class SliceMouse(QWidget):
     def holds_brush(self) -> bool:
         """Whether left drags are strokes."""
         return self._brush_mm is not None
+
+    def set_camera(self, camera: Camera) -> None:
+        """Look at the same as `camera`, which stays its owner's."""
+        self._camera = replace(camera)
+        self._look()
 
     def _rect(self, pane: int) -> QRectF:
         """Where a pane is, in pixels of this widget."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from noder_viewer.colormaps import ARROW, CROSSHAIR
@@ -20,6 +20,8 @@ from noder_viewer.ticks import nice_step, words
 
 GAP = 7.0
 """Half the opening of the crosshair: the voxel itself stays free."""
+STAMP_IN = 9.0
+"""Pixels from the corner of a picture to its time stamp: inside the hatched border of times beyond the scans."""
 EXTRAPOLATED = "extrapolated"
 SWATCH = 14.0
 """Length of a line in a legend."""
@@ -163,7 +165,7 @@ def paint_crosshair(painter: QPainter, rect: QRectF, crosshair: QPointF) -> None
 
 
 def letter_boxes(rect: QRectF, letters: Letters, fonts: Fonts) -> Iterable[tuple[QRectF, str]]:
-    """The letters of a pane at `rect`, and where in it each has its ground."""
+    """The letters of a pane at `rect` (none where they are empty), and where in it each has its ground."""
     middle, half_w, half_h = rect.center(), fonts.letter.width() / 2, fonts.letter.height() / 2
     for centre, letter in (
         (QPointF(rect.left() + half_w, middle.y()), letters.left),
@@ -173,7 +175,8 @@ def letter_boxes(rect: QRectF, letters: Letters, fonts: Fonts) -> Iterable[tuple
     ):
         box = QRectF(QPointF(), fonts.letter)
         box.moveCenter(centre)
-        yield box, letter
+        if letter:
+            yield box, letter
 
 
 def paint_letter(painter: QPainter, box: QRectF, letter: str, fonts: Fonts) -> None:
@@ -184,6 +187,20 @@ def paint_letter(painter: QPainter, box: QRectF, letter: str, fonts: Fonts) -> N
     painter.drawRoundedRect(box, 3, 3)
     painter.setPen(QColor(DARK.text))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, letter)
+
+
+def paint_stamp(painter: QPainter, rect: QRectF, scene: SliceScene, fonts: Fonts) -> None:
+    """The time on the picture itself, top left of a pane at `rect`; in another colour where it is extrapolated."""
+    text = f"{scene.stamp}  {EXTRAPOLATED}" if scene.extrapolated else scene.stamp
+    metrics = QFontMetricsF(fonts.bold)
+    size = QSizeF(metrics.horizontalAdvance(text) + 2 * PAD, metrics.height() + 2)
+    box = QRectF(QPointF(rect.left() + STAMP_IN, rect.top() + STAMP_IN), size)
+    painter.setFont(fonts.bold)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(GROUND)
+    painter.drawRoundedRect(box, 3, 3)
+    painter.setPen(QColor(DARK.warning if scene.extrapolated else DARK.text))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 
 def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool, fonts: Fonts) -> float:

@@ -14,7 +14,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from noder_viewer.colormaps import Lut
+from noder.colours import Lut
 from noder_viewer.colormaps import lut as bent
 from noder_viewer.plane import Plane
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
+from math import ceil, isfinite
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
-from PySide6.QtGui import QColor, QPainter, QPixmap
+from PySide6.QtGui import QColor, QPaintEngine, QPainter, QPixmap
 
 from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
@@ -94,8 +94,12 @@ class Written:
     def paint_ground(self, painter: QPainter, sheet: Sheet) -> None:
         """Name, badge, colour bars and legend, opaque: to be painted before the pictures."""
         self._sheet = sheet
-        self._draw(sheet, painter.device().devicePixelRatioF())
-        painter.drawPixmap(QPointF(), self._ground)
+        if is_vector(painter):
+            painter.fillRect(QRectF(QPointF(), sheet.size), QColor(DARK.background))
+            _write_ground(painter, sheet)
+        else:
+            self._draw(sheet, painter.device().devicePixelRatioF())
+            painter.drawPixmap(QPointF(), self._ground)
 
     def paint_over(self, painter: QPainter) -> None:
         """Crosshair, letters and what tells the time: to be painted after the pictures."""
@@ -104,6 +108,8 @@ class Written:
             return
         for pane in range(len(sheet.panes)):
             self._paint_pane(painter, sheet, pane)
+            if is_vector(painter):  # Qt's SVG does not notice that the pane's clipping has been taken back
+                painter.setClipRect(QRectF(QPointF(), sheet.size))
             slice_paint.paint_pane_title(painter, sheet.title(pane), sheet.scene, sheet.header, sheet.fonts)
         for line, layer in sheet.footer:
             if isinstance(layer, Heatmap):
@@ -123,11 +129,18 @@ class Written:
             paint_paths(painter, rect, sheet.camera, paths)
         if (marks := sheet.scene.marks_on(image)) is not None:
             paint_marks(painter, rect, sheet.camera, marks)
-        slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
+        if all(map(isfinite, sheet.scene.crosshair)):
+            slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
         if sheet.scene.extrapolated and pane == len(sheet.panes) - 1:
             paint_beyond(painter, rect, sheet.scene.beyond, sheet.fonts)
-        for place, letter in self._letters[pane]:
-            painter.drawPixmap(place, letter)
+        if is_vector(painter):
+            for box, text in slice_paint.letter_boxes(rect, sheet.scene.letters, sheet.fonts):
+                slice_paint.paint_letter(painter, box, text, sheet.fonts)
+        else:
+            for place, letter in self._letters[pane]:
+                painter.drawPixmap(place, letter)
+        if sheet.scene.stamp and pane == len(sheet.panes) - 1:
+            slice_paint.paint_stamp(painter, rect, sheet.scene, sheet.fonts)
         painter.restore()
 
     def _draw(self, sheet: Sheet, ratio: float) -> None:
@@ -143,6 +156,18 @@ def _ground(sheet: Sheet, ratio: float) -> QPixmap:
     """What is written beside the pictures, on an opaque ground: text is then as sharp as on the screen itself."""
     pixmap = _pixmap(sheet.size, ratio, QColor(DARK.background))
     painter = _painter(pixmap)
+    _write_ground(painter, sheet)
+    painter.end()
+    return pixmap
+
+
+def is_vector(painter: QPainter) -> bool:
+    """Whether lines and letters stay lines and letters there: nothing is kept as pixels then."""
+    return painter.paintEngine().type() == QPaintEngine.Type.SVG
+
+
+def _write_ground(painter: QPainter, sheet: Sheet) -> None:
+    """Name, badge, colour bars and legend."""
     whole = QRectF(QPointF(), sheet.size)
     slice_paint.paint_header(painter, whole, sheet.scene, sheet.header, sheet.fonts)
     for line, layer in sheet.footer:
@@ -152,8 +177,6 @@ def _ground(sheet: Sheet, ratio: float) -> QPixmap:
             slice_paint.paint_strokes_line(painter, line, layer, sheet.fonts)
     if sheet.bars:
         paint_bars(painter, sheet.strip, sheet.bars, sheet.fonts)
-    painter.end()
-    return pixmap
 
 
 def _letters(sheet: Sheet, rect: QRectF, ratio: float) -> list[tuple[QPointF, QPixmap]]:

@@ -263,6 +263,15 @@ class SliceView(SliceMouse):
         self._set_margins()
         self._canvas.viewport().update()
 
+    def set_pixel_ratio(self, ratio: float) -> None:
+        """Pixels of the screen or picture that the view is drawn on, to each of its own."""
+        for pane in self._panes:
+            pane.set_pixel_ratio(ratio)
+
+    def paint_on(self, painter: QPainter) -> None:
+        """Draw the view as it is on screen, at the painter's origin: on a picture, or as lines and letters on paper."""
+        self._canvas.render(painter, QRectF(self.rect()), self._canvas.viewport().rect())
+
     def paint_ground(self, painter: QPainter) -> None:
         """What lies below and beside the pictures; called by the canvas."""
         if self._scene is None:
@@ -294,8 +303,7 @@ class SliceView(SliceMouse):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        for pane in self._panes:
-            pane.set_pixel_ratio(self.devicePixelRatioF())
+        self.set_pixel_ratio(self.devicePixelRatioF())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

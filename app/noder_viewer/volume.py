@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import (
-    QAction,
-    QCloseEvent,
-    QGuiApplication,
-    QOffscreenSurface,
-    QOpenGLContext,
-)
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QOffscreenSurface, QOpenGLContext
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -211,6 +205,11 @@ class VolumeView(QWidget):
                 self._add_image(path)
             else:
                 self.viewer.open(str(path), plugin=None)
+
+    def picture(self, width: int, height: int) -> NDArray[np.uint8]:
+        """What was set last, drawn at once: (height, width, 4) RGBA of about so many pixels."""
+        self._apply()
+        return np.asarray(self._qt_viewer.screenshot(flash=False, size=(height, width)))
 
     def reset_view(self) -> None:
         """Look from the front, the whole volume in sight."""

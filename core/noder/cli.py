@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from noder import __version__, cli_capsule, cli_measure, cli_pretrain, cli_pretrain_nephi, cli_register
+from noder import (
+    __version__,
+    cli_capsule,
+    cli_measure,
+    cli_pretrain,
+    cli_pretrain_nephi,
+    cli_register,
+    cli_report,
+)
 from noder.cli_options import (
     AsJson,
     Device,
@@ -61,6 +69,7 @@ app.command()(cli_register.warp)
 app.command()(cli_measure.measure)
 app.command()(cli_capsule.capsule)
 app.command()(cli_capsule.replay)
+app.command()(cli_report.report)
 
 Value = TypeVar("Value")
 
