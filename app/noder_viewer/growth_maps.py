@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from noder_viewer.colormaps import FOLD
+from noder.colours import FOLD
 from noder_viewer.lattice import sampling, spread
 from noder_viewer.overlay_kinds import Heatmap, Lines, OverlayLook, Stroke
 from noder_viewer.plane import Plane
