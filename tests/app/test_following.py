@@ -254,7 +254,7 @@ class TestTable:
     def test_a_place_that_cannot_be_written_is_a_sentence(self, followed, tmp_path):
         (tmp_path / "file").write_text("in the way")
         followed.following.write(tmp_path / "file" / "paths.csv")
-        assert "cannot be written" in followed.window.banner.text
+        assert "paths.csv was not written" in followed.window.banner.text
 
 
 class TestCoordinates:
