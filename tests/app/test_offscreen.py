@@ -145,7 +145,7 @@ def test_a_large_picture_has_larger_letters_not_more_room(views: Any) -> None:
     large = drawn(views(AXES[SLICES], (1920, 1080), 2.0).picture([scene_of(session, axis) for axis in AXES[SLICES]]))
     assert large.shape == (1080, 1920, 3)
     halved = large.reshape(540, 2, 960, 2, 3).mean(axis=(1, 3))
-    assert np.abs(halved - small).mean() < 4
+    assert np.abs(halved - small).mean() < 7  # what is laid out otherwise is 28 away
     assert [pixel_ratio(*size) for size in ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))] == [
         1.0,
         1.0,
