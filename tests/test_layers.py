@@ -49,6 +49,8 @@ ORDER = [
     "ensemble",
     "thinned",
     "pathlines",
+    "soundness",
+    "growth",
     "methods",
     "labels",
     "linearity",
@@ -119,7 +121,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
     "torchdiffeq": ("noder/methods/",),
     "numba": ("noder/kernels/",),
     "nibabel": ("noder/formats/",),
-    "napari": ("noder_viewer/volume.py",),
+    "napari": ("noder_viewer/volume.py", "noder_viewer/volume_motion.py"),
     "vispy": ("noder_viewer/volume.py",),
     "pyqtgraph": (
         "noder_viewer/slices.py",

@@ -12,6 +12,9 @@ Lut = NDArray[np.uint8]
 FOLD = (57, 255, 20)
 """Voxels whose map folds: a green far brighter than the blues and oranges, for colour-blind readers too."""
 ARROW = (250, 250, 245)
+GRID = (70, 225, 205)
+CONTOURS = ((155, 140, 255), (225, 60, 140), (255, 110, 20), (255, 180, 20), (255, 238, 170))
+"""Iso-lines of motion, from short to long: apart for colour-blind readers too, and brighter as they grow."""
 CROSSHAIR = (74, 163, 255)
 
 _SHRINK = ((12, 44, 110), (30, 110, 220), (95, 180, 255), (190, 230, 255))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ SHOW_ACTIONS = {
     **dict(zip(SHOWS, ("show_observed", "show_prediction", "show_difference", "show_both"), strict=True)),
     **{show: f"show_{show}" for show in COMPARISONS},
 }
+DEFORMATION = ("rate", "grid", "contours", "folds", "meter")
+"""Switches of `OverlaySettings` with an action each, `toggle_` and their name."""
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _OPENED = f"{_SCANS.replace(')', f' *{PROJECT})', 1).replace('Scans', 'Scans and projects', 1)};;Projects (*{PROJECT})"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
@@ -96,6 +99,9 @@ class Commands:
             "toggle_brightness": partial(self.toggle_overlay, "brightness"),
             "toggle_spread": partial(self.toggle_overlay, "spread"),
             "toggle_quiver": partial(self.toggle_overlay, "quiver"),
+            **{f"toggle_{name}": partial(self.toggle_overlay, name) for name in DEFORMATION},
+            "since_now": self.since_now,
+            "since_reference": self.since_reference,
             "toggle_radiological": self.toggle_radiological,
             **{f"window_{name}": partial(controller.set_preset, name) for name in PRESETS},
             "add_slice_layers": self.add_slice_layers,
@@ -213,6 +219,16 @@ class Commands:
         """Switch the overlay whose field of `OverlaySettings` is `name`."""
         overlays = self._session.overlays
         self._session.overlays = overlays.switched(name, on=not getattr(overlays, name))
+
+    def since_now(self) -> None:
+        """Count motion and growth from the time that is shown."""
+        trajectory, t = self._session.trajectory, self._session.time
+        at_start = trajectory is not None and t == trajectory.t_first
+        self._session.overlays = replace(self._session.overlays, since=None if at_start else t)
+
+    def since_reference(self) -> None:
+        """Count motion and growth from the reference."""
+        self._session.overlays = replace(self._session.overlays, since=None)
 
     def toggle_radiological(self) -> None:
         """Switch the side convention."""

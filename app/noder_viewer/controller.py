@@ -31,6 +31,7 @@ from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
 from noder_viewer.masking import Masking
 from noder_viewer.measuring import Measuring
+from noder_viewer.metering import Metering
 from noder_viewer.opening import Opening, centre_of
 from noder_viewer.path_presenter import PathPresenter
 from noder_viewer.preferring import Preferring
@@ -91,6 +92,7 @@ class Controller(QObject):
         self.autosave = Autosave(self)
         self.preferring = Preferring(self)
         self.undoing = Undoing(self)
+        self.metering = Metering(window.overlay_panel.meter, session, self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -103,6 +105,7 @@ class Controller(QObject):
         self._connect_register()
         self._connect_pictures()
         session.events.result.connect(self._scale_arrows)
+        session.events.series.connect(self._forget_since)
         session.events.activity.connect(self.share_cores)
         window.set_recent(settings.recent())
         if (layout := settings.layout()) is not None:
@@ -208,6 +211,7 @@ class Controller(QObject):
         self.measuring.shut_down()
         self.region_view.shut_down()
         self.following.shut_down()
+        self.metering.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
@@ -248,6 +252,7 @@ class Controller(QObject):
         overlay.show_requested.connect(self.set_show)
         overlay.carry_requested.connect(self.set_carry)
         overlay.overlays_requested.connect(self.set_overlays)
+        overlay.since_now_requested.connect(self.commands.since_now)
         overlay.window_requested.connect(self.set_window)
         overlay.auto_window_requested.connect(self._auto_window)
         overlay.preset_requested.connect(self.set_preset)
@@ -339,6 +344,10 @@ class Controller(QObject):
             return
         self._suggested_scale = suggested_quiver_scale(trajectory, overlays.quiver_spacing_mm)
         self.session.overlays = dataclasses.replace(overlays, quiver_scale=self._suggested_scale)
+
+    def _forget_since(self) -> None:
+        """A time of one series means nothing in another."""
+        self.session.overlays = dataclasses.replace(self.session.overlays, since=None)
 
     def _clear_recent(self) -> None:
         self.settings.clear_recent()

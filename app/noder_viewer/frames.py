@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noder_viewer.beyond import beyond
-from noder_viewer.overlays import motion_vectors
+from noder_viewer.deformation3d import Deformation3D, arrow_colours, deformation3d
+from noder_viewer.motion_lines import motion
 from noder_viewer.path_marks import PathsInSpace, paths_in_space
 from noder_viewer.pictures import Levels, Picture, frame_levels, nearest_scan, time_words
 from noder_viewer.plane import Floats, Plane
@@ -52,6 +53,8 @@ class VolumeScene:
     title: str
     beyond: str = ""
     paths: PathsInSpace | None = None
+    colours: Floats | None = None
+    deformation: Deformation3D | None = None
 
 
 def thumbnail_times(first: float, last: float, n: int) -> list[float]:
@@ -81,11 +84,21 @@ def volume_scene(session: Session, max_voxels: int = 1_500_000) -> VolumeScene |
         return None
     coarse = _coarse(grid, max_voxels)
     data = _frame(session, coarse, session.time)
-    points, vectors = _arrows(session, coarse, data)
+    points, vectors, colours = _arrows(session, coarse, data)
     kind = "prediction" if session.trajectory is not None else "observed"
     title = f"{kind} at t = {time_words(session, session.time)}"
-    levels, paths = frame_levels(session), paths_in_space(session)
-    return VolumeScene(data, coarse, levels, points, vectors, title, beyond(session), paths)
+    return VolumeScene(
+        data,
+        coarse,
+        frame_levels(session),
+        points,
+        vectors,
+        title,
+        beyond(session),
+        paths_in_space(session),
+        colours,
+        _deformation(session, coarse, data),
+    )
 
 
 def default_window(*volumes: NDArray[np.float32]) -> Levels:
@@ -119,20 +132,33 @@ def _frame(session: Session, grid: Grid, t: float) -> Picture:
     return np.ascontiguousarray(image.grid.sample(image.tensor(), grid.points())[0].numpy(), dtype=np.float32)
 
 
-def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats]:
-    """A sparse lattice of arrows where there is tissue: those in air would hide what matters."""
+def _deformation(session: Session, grid: Grid, data: Picture) -> Deformation3D | None:
+    look = session.overlays
+    if session.trajectory is None or not (look.grid or look.contours or look.quiver):
+        return None
+    return deformation3d(session.trajectory, session.time, look, _tissue(session, data), grid)
+
+
+def _tissue(session: Session, data: Picture) -> NDArray[np.bool_]:
+    low, high = frame_levels(session)
+    found: NDArray[np.bool_] = data > low + TISSUE * (high - low)
+    return found
+
+
+def _arrows(session: Session, grid: Grid, data: Picture) -> tuple[Floats, Floats, Floats]:
+    """A sparse lattice of arrows where there is tissue, with their colours: those in air would hide what matters."""
     if session.trajectory is None or not session.overlays.quiver:
-        return np.zeros((0, 3)), np.zeros((0, 3))
+        return np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3))
     length = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True))
     strides = [max(1, round(length / ARROWS_ACROSS / step)) for step in grid.spacing]
     chosen = tuple(slice(stride // 2, None, stride) for stride in strides)
-    low, high = frame_levels(session)
-    points = grid.points()[chosen].reshape(-1, 3)[(data[chosen] > low + TISSUE * (high - low)).reshape(-1)]
-    vectors = motion_vectors(session.trajectory, session.time, points)
+    points = grid.points()[chosen].reshape(-1, 3)[_tissue(session, data)[chosen].reshape(-1)]
+    vectors = motion(session.trajectory, session.time, points, session.overlays.since)
     lengths = np.linalg.norm(vectors, axis=1)
     moved = lengths > max(0.1 * float(np.max(lengths, initial=0.0)), 0.02)
     drawn = vectors[moved] * session.overlays.quiver_scale
-    return points.numpy()[moved] - drawn, drawn
+    colours = arrow_colours(lengths[moved], session.trajectory, session.overlays.since)
+    return points.numpy()[moved] - drawn, drawn, colours
 
 
 def _coarse(grid: Grid, max_voxels: int) -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -10,7 +11,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
@@ -23,8 +23,12 @@ from PySide6.QtWidgets import (
 from superqt import QDoubleRangeSlider
 
 from noder_viewer.compare_bar import CompareBar
+from noder_viewer.deformation_boxes import GridBox, RateBox, contours_box, folds_box, form, spin
+from noder_viewer.meter_box import MeterBox
 from noder_viewer.preset_menu import PresetMenu
 from noder_viewer.session import CARRIES, SHOWS, OverlaySettings
+from noder_viewer.since_row import SinceRow
+from noder_viewer.when import per_unit
 
 _TITLES = {
     "observed": "Observed",
@@ -56,11 +60,13 @@ class OverlayPanel(QWidget):
     auto_window_requested = Signal()
     preset_requested = Signal(str)
     radiological_requested = Signal(bool)
+    since_now_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._overlays = OverlaySettings()
         self._loading = False
+        self._make_deformation()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(self._make_shows())
@@ -68,11 +74,17 @@ class OverlayPanel(QWidget):
         layout.addWidget(self.compare)
         layout.addLayout(self._make_carry())
         layout.addWidget(self._make_window())
+        layout.addWidget(self.since)
         layout.addWidget(self._make_jacobian())
+        layout.addWidget(self.rate)
         layout.addLayout(_indented(self._make_brightness()))
         layout.addLayout(_indented(self._make_spread()))
         layout.addLayout(self._make_opacity())
         layout.addWidget(self._make_quiver())
+        layout.addWidget(self.grid)
+        layout.addLayout(_indented(self.contours))
+        layout.addLayout(_indented(self.folds))
+        layout.addWidget(self.meter)
         self.radiological = QCheckBox("Radiological (patient's right on the left)")
         self.radiological.clicked.connect(self.radiological_requested)
         layout.addLayout(_indented(self.radiological))
@@ -100,7 +112,15 @@ class OverlayPanel(QWidget):
         """Show the overlays' settings."""
         self._loading = True
         self._overlays = overlays
+        self.since.set_since(overlays.since)
         self.jacobian.setChecked(overlays.jacobian)
+        self.rate.setChecked(overlays.rate)
+        self.rate.limit.setValue(overlays.rate_limit or 0.0)
+        self.grid.setChecked(overlays.grid)
+        self.grid.spacing.setValue(overlays.grid_spacing_mm)
+        self.contours.setChecked(overlays.contours)
+        self.folds.setChecked(overlays.folds)
+        self.meter.setChecked(overlays.meter)
         self.brightness.setChecked(overlays.brightness)
         self.spread.setChecked(overlays.spread)
         self.opacity.setValue(round(100 * overlays.jacobian_opacity))
@@ -134,6 +154,12 @@ class OverlayPanel(QWidget):
         """Whether the presets of CT make sense."""
         self.presets.set_ct(ct)
 
+    def set_scans(self, times: Sequence[float], names: Sequence[str], unit: str) -> None:
+        """The scans since which motion may be counted, and what rates are counted by."""
+        self.since.set_scans(times, names, unit)
+        self.rate.limit.setSuffix(f" % {per_unit(unit)}")
+        self.since.set_since(self._overlays.since)
+
     def set_radiological(self, on: bool) -> None:
         """Show the side convention."""
         self.radiological.setChecked(on)
@@ -144,7 +170,8 @@ class OverlayPanel(QWidget):
             widget.setEnabled(has_series)
         for show in ("prediction", "difference", "side by side"):
             self.shows[show].setEnabled(has_trajectory)
-        for box in (self.jacobian, self.brightness, self.quiver, self.carry):
+        motion = (self.since, self.rate, self.grid, self.contours, self.folds, self.meter)
+        for box in (self.jacobian, self.brightness, self.quiver, self.carry, *motion):
             box.setEnabled(has_trajectory)
         self._set_opacity_enabled()
 
@@ -153,6 +180,16 @@ class OverlayPanel(QWidget):
         self.spread.setEnabled(there)
         self.spread.setToolTip(_SPREAD_TIP if there else f"{_SPREAD_TIP}\n{_NO_SPREAD}")
         self._set_opacity_enabled()
+
+    def _make_deformation(self) -> None:
+        self.since, self.rate, self.grid, self.meter = SinceRow(), RateBox(), GridBox(), MeterBox()
+        self.contours, self.folds = contours_box(), folds_box()
+        self.since.since_requested.connect(self._on_since)
+        self.since.now_requested.connect(self.since_now_requested)
+        for box in (self.rate.limit, self.grid.spacing):
+            box.valueChanged.connect(self._on_overlays)
+        for switch in (self.rate, self.grid, self.contours, self.folds, self.meter):
+            switch.clicked.connect(self._on_overlays)
 
     def _make_shows(self) -> QGridLayout:
         grid = QGridLayout()
@@ -216,13 +253,12 @@ class OverlayPanel(QWidget):
     def _make_jacobian(self) -> QGroupBox:
         self.jacobian = self._switch("Growth: log J, above 0 where tissue is larger")
         self.jacobian.setToolTip("J = volume at this time / volume in the reference; folded voxels are marked")
-        self.limit = _spin(0.0, 5.0, 0.05, "", "Half width of the colours in log J")
+        self.limit = spin(0.0, 5.0, 0.05, "", "Half width of the colours in log J")
         self.limit.setDecimals(2)
         self.limit.setSpecialValueText("automatic")
         self.limit.setPrefix("± ")
         self.limit.valueChanged.connect(self._on_overlays)
-        form = _form(self.jacobian)
-        form.addRow("Colours", self.limit)
+        form(self.jacobian).addRow("Colours", self.limit)
         return self.jacobian
 
     def _make_brightness(self) -> QCheckBox:
@@ -242,8 +278,8 @@ class OverlayPanel(QWidget):
     def _make_opacity(self) -> QHBoxLayout:
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(5, 100)
-        self.opacity.setAccessibleName("Opacity of growth or brightness")
-        self.opacity.setToolTip("Of the colours of growth or brightness over the image")
+        self.opacity.setAccessibleName("Opacity of growth, its rate or brightness")
+        self.opacity.setToolTip("Of the colours of growth, its rate or brightness over the image")
         self.opacity.valueChanged.connect(self._on_overlays)
         self.opacity_label = QLabel("Opacity")
         row = QHBoxLayout()
@@ -254,7 +290,7 @@ class OverlayPanel(QWidget):
 
     def _set_opacity_enabled(self) -> None:
         """There is something to see through where colours lie over the image."""
-        shown = self._overlays.jacobian or self._overlays.brightness
+        shown = self._overlays.jacobian or self._overlays.rate or self._overlays.brightness
         on = (self.jacobian.isEnabled() and shown) or (self.spread.isEnabled() and self._overlays.spread)
         self.opacity.setEnabled(on)
         self.opacity_label.setEnabled(on)
@@ -262,13 +298,13 @@ class OverlayPanel(QWidget):
     def _make_quiver(self) -> QGroupBox:
         self.quiver = self._switch("Motion: arrows along it, in the slice")
         self.quiver.setToolTip("From where the tissue was in the reference to where it is now")
-        self.spacing = _spin(1.0, 50.0, 0.5, " mm", "Distance between arrows: smaller is denser")
-        self.scale = _spin(0.1, 20.0, 0.5, " ×", "1 draws arrows at their true length")
+        self.spacing = spin(1.0, 50.0, 0.5, " mm", "Distance between arrows: smaller is denser")
+        self.scale = spin(0.1, 20.0, 0.5, " ×", "1 draws arrows at their true length")
         for box in (self.spacing, self.scale):
             box.valueChanged.connect(self._on_overlays)
-        form = _form(self.quiver)
-        form.addRow("Spacing", self.spacing)
-        form.addRow("Length", self.scale)
+        rows = form(self.quiver)
+        rows.addRow("Spacing", self.spacing)
+        rows.addRow("Length", self.scale)
         return self.quiver
 
     def _switch(self, title: str) -> QGroupBox:
@@ -298,6 +334,8 @@ class OverlayPanel(QWidget):
             wanted,
             jacobian_opacity=self.opacity.value() / 100,
             jacobian_limit=self.limit.value() or None,
+            rate_limit=self.rate.limit.value() or None,
+            grid_spacing_mm=self.grid.spacing.value(),
             quiver_spacing_mm=self.spacing.value(),
             quiver_scale=self.scale.value(),
         )
@@ -306,10 +344,19 @@ class OverlayPanel(QWidget):
     def _switches(self) -> tuple[tuple[str, QGroupBox | QCheckBox], ...]:
         return (
             ("jacobian", self.jacobian),
+            ("rate", self.rate),
             ("brightness", self.brightness),
             ("spread", self.spread),
             ("quiver", self.quiver),
+            ("grid", self.grid),
+            ("contours", self.contours),
+            ("folds", self.folds),
+            ("meter", self.meter),
         )
+
+    def _on_since(self, since: object) -> None:
+        wanted = since if isinstance(since, float) else None
+        self.overlays_requested.emit(dataclasses.replace(self._overlays, since=wanted))
 
     def _on_slider(self) -> None:
         if not self._loading:
@@ -327,24 +374,6 @@ def _indented(box: QCheckBox) -> QHBoxLayout:
     row.setContentsMargins(6, 0, 0, 0)
     row.addWidget(box)
     return row
-
-
-def _form(box: QGroupBox) -> QFormLayout:
-    form = QFormLayout(box)
-    form.setContentsMargins(8, 4, 8, 6)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
-
-
-def _spin(lo: float, hi: float, step: float, suffix: str, tip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(lo, hi)
-    box.setSingleStep(step)
-    box.setDecimals(1)
-    box.setSuffix(suffix)
-    box.setToolTip(tip)
-    box.setKeyboardTracking(False)
-    return box
 
 
 def _decimals(span: float) -> int:

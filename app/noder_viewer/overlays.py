@@ -6,103 +6,36 @@ An overlay's name is also the name of its switch in `OverlaySettings`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from noder_viewer.plane import Floats, Plane
+from noder_viewer import growth_maps, motion_lines
+from noder_viewer.growth_maps import SCALES as SCALES
+from noder_viewer.growth_maps import jacobian_limit as jacobian_limit
+from noder_viewer.growth_maps import log_jacobian as log_jacobian
+from noder_viewer.lattice import lattice
+from noder_viewer.motion_lines import motion, motion_on
+from noder_viewer.overlay_kinds import Heatmap as Heatmap
+from noder_viewer.overlay_kinds import Lines as Lines
+from noder_viewer.overlay_kinds import Overlay as Overlay
+from noder_viewer.overlay_kinds import OverlayLook
+from noder_viewer.overlay_kinds import Quiver as Quiver
+from noder_viewer.plane import Plane
 from noder_viewer.playing import BEYOND
 from noder_viewer.recent import Recent
 from noder_viewer.ticks import nice_step
+from noder_viewer.when import since_words
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from noder.grid import Grid
     from noder.trajectory import Trajectory
 
-SCALES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
-"""Half widths that the colour scale of log J may have: steps, so that a live preview does not flicker."""
 SHORTEST_MM = 0.02
 MAX_QUIVER_SCALE = 20.0
 """No arrow is drawn longer than this many times its motion: beyond, noise looks like motion."""
 
 _recent = Recent(per_owner=3)
-
-
-class OverlayLook(Protocol):
-    """The fields of `session.OverlaySettings` that are read here."""
-
-    @property
-    def jacobian_opacity(self) -> float: ...
-    @property
-    def quiver_spacing_mm(self) -> float: ...
-    @property
-    def quiver_scale(self) -> float: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Heatmap:
-    """`values` (ni,nj) of a `quantity` on the scale [-limit, limit], NaN where `folds` (ni,nj) is set.
-
-    `opacity` 0 to 1; `can_fold`: whether the colour bar has a swatch for folds. What cannot be below 0 is on the
-    scale [0, limit], in the colours of another table: `colormap` is a key of `colormaps.LUTS`.
-    """
-
-    title: str
-    values: NDArray[np.float32]
-    folds: NDArray[np.bool_]
-    limit: float
-    opacity: float
-    quantity: str = "log J"
-    can_fold: bool = True
-    colormap: str = "log J"
-    gamma: float = 1.0
-
-    @property
-    def low(self) -> float:
-        """The lower end of the scale."""
-        return 0.0 if self.colormap == "spread" else -self.limit
-
-    @property
-    def n_folds(self) -> int:
-        """Folded voxels on the slice."""
-        return int(self.folds.sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Quiver:
-    """Arrows in in-plane mm: tails `start` (N,2), true motion `vector` (N,2), drawn `scale` times as long.
-
-    Every tip lies on the tissue that has arrived there; so it is the tails that move when `scale` is not 1.
-    """
-
-    title: str
-    start: Floats
-    vector: Floats
-    scale: float
-
-    def segments(self, shortest_mm: float = 0.0) -> tuple[Floats, Floats]:
-        """x and y of point pairs: a shaft and both strokes of its head, for arrows drawn at least so long."""
-        drawn = self.vector * self.scale
-        long_enough = np.hypot(drawn[:, 0], drawn[:, 1]) >= shortest_mm
-        start, drawn = self.start[long_enough], drawn[long_enough]
-        tip = start + drawn
-        head = 0.32 * drawn
-        side = np.stack([-head[:, 1], head[:, 0]], axis=1) * 0.5
-        points = np.stack([start, tip, tip, tip - head + side, tip, tip - head - side], axis=1).reshape(-1, 2)
-        return points[:, 0], points[:, 1]
-
-
-def log_jacobian(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
-    """log J on the slice at time t: above 0 where tissue is larger than at the reference."""
-    growth = trajectory.jacobian(t, grid=plane.slice_grid).squeeze(plane.axis).cpu().numpy().astype(np.float32)
-    folds = ~((growth > 0) & np.isfinite(growth))
-    values = np.log(np.where(folds, np.nan, growth))
-    limit = getattr(look, "jacobian_limit", None) or jacobian_limit(trajectory)
-    return Heatmap("log J, growth > 0", values, folds, float(limit), look.jacobian_opacity)
 
 
 def brightening(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Heatmap:
@@ -129,35 +62,29 @@ def spread(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) ->
 
 
 def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) -> Quiver:
-    """In-plane motion since the reference, from phi_t(x) to x, at points `quiver_spacing_mm` apart."""
-    lattice = _lattice(plane, look.quiver_spacing_mm)
-    u = trajectory.field(lattice, t).u.detach().cpu().numpy().reshape(3, -1).T
-    motion = plane.to_plane(-u.astype(np.float64))
-    seen = np.hypot(*motion.T) > SHORTEST_MM
-    tip, motion = plane.to_plane(lattice.points().numpy().reshape(-1, 3))[seen], motion[seen]
+    """In-plane motion since the reference (or `look.since`), from T(x) to x, at points `quiver_spacing_mm` apart."""
+    points = lattice(plane, look.quiver_spacing_mm)
+    moved = plane.to_plane(motion_on(trajectory, t, points, look.since).reshape(-1, 3))
+    seen = np.hypot(*moved.T) > SHORTEST_MM
+    tip, moved = plane.to_plane(points.points().numpy().reshape(-1, 3))[seen], moved[seen]
     scale = look.quiver_scale
     longer = "" if scale == 1 else f", drawn {scale:.3g}×"
-    return Quiver(f"motion{longer}: arrows point where tissue went", tip - scale * motion, motion, scale)
+    title = f"motion{since_words(trajectory, look.since)}{longer}: arrows point where tissue went"
+    return Quiver(title, tip - scale * moved, moved, scale)
 
 
-def motion_vectors(trajectory: Trajectory, t: float, points_mm: Tensor) -> Floats:
-    """(N,3) RAS mm: how far the tissue at `points_mm` (N,3) at time t has come since the reference: -u."""
-    return -trajectory.displacement(points_mm, t).detach().cpu().numpy().astype(np.float64)
-
-
-OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Heatmap | Quiver]
+OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Overlay]
 
 OVERLAYS: dict[str, OverlayFunction] = {
     "jacobian": log_jacobian,
+    "rate": growth_maps.growth_rate,
     "brightness": brightening,
     "spread": spread,
+    "grid": motion_lines.warped_grid,
+    "contours": motion_lines.contours,
     "quiver": motion_arrows,
+    "folds": growth_maps.folds,
 }
-
-
-def jacobian_limit(trajectory: Trajectory) -> float:
-    """Half width of the scale of log J: one for all times and slices, from a coarse look at the whole."""
-    return _recent.get(trajectory, "limit", lambda: _limit(trajectory))
 
 
 def brightness_limit(trajectory: Trajectory) -> float:
@@ -173,7 +100,7 @@ def spread_limit(trajectory: Trajectory) -> float:
 def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
     """A round factor that draws the larger motions about as long as the arrows are apart (never below 1)."""
     coarse = _coarse(trajectory).points().reshape(-1, 3)
-    lengths = np.linalg.norm(motion_vectors(trajectory, trajectory.t_last, coarse), axis=1)
+    lengths = np.linalg.norm(motion(trajectory, trajectory.t_last, coarse), axis=1)
     large = float(np.percentile(lengths, 98))
     return 1.0 if large <= 0 else float(min(max(nice_step(0.5 * spacing_mm / large), 1.0), MAX_QUIVER_SCALE))
 
@@ -181,17 +108,6 @@ def suggested_quiver_scale(trajectory: Trajectory, spacing_mm: float) -> float:
 def _coarse(trajectory: Trajectory) -> Grid:
     i, j, k = (-(-n // 24) for n in trajectory.grid.shape)
     return trajectory.grid.coarsen((i, j, k))
-
-
-def _limit(trajectory: Trajectory) -> float:
-    coarse = _coarse(trajectory)
-    largest = 0.0
-    for t in np.linspace(trajectory.t_first, trajectory.t_last, 3)[1:]:
-        growth = trajectory.jacobian(float(t), grid=coarse).cpu().numpy()
-        growth = growth[(growth > 0) & np.isfinite(growth)]
-        if growth.size:
-            largest = max(largest, float(np.percentile(np.abs(np.log(growth)), 99.5)))
-    return next((scale for scale in SCALES if scale >= largest), SCALES[-1])
 
 
 def _brightness_limit(trajectory: Trajectory) -> float:
@@ -210,18 +126,3 @@ def _spread_limit(trajectory: Trajectory) -> float:
         return 1.0
     largest = float(displacement_sd(maps, _coarse(trajectory), late).quantile(0.98))
     return nice_step(largest) if largest > 0 else 1.0
-
-
-def _lattice(plane: Plane, spacing_mm: float) -> Grid:
-    """Points of the slice, regular and centred in it: a grid, whose motion costs far less than that of loose points."""
-    shape, step, start = [1, 1, 1], np.ones(3), np.zeros(3)
-    start[plane.axis] = plane.index
-    for axis, spacing, n in zip(plane.axes, plane.spacing, plane.shape, strict=True):
-        step[axis] = spacing_mm / spacing
-        shape[axis] = int((n - 1) // step[axis]) + 1
-        start[axis] = ((n - 1) - (shape[axis] - 1) * step[axis]) / 2
-    affine = plane.grid.affine.copy()
-    affine[:3, 3] = plane.grid.to_mm(start)
-    affine[:3, :3] *= step
-    i, j, k = shape
-    return type(plane.grid)((i, j, k), affine)

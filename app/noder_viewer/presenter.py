@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from noder_viewer.commands import SHOW_ACTIONS
+from noder_viewer.commands import DEFORMATION, SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
@@ -235,6 +235,7 @@ class Presenter(QObject):
             names, roles = scan_labels(session.series), list(session.roles_shown())
             self._window.timeline.set_scans(list(session.times), names, roles, session.series.unit)
             self._window.timeline.set_time(session.time)
+            self._window.overlay_panel.set_scans(list(session.times), names, session.series.unit)
             self._show_levels()
 
     def _show_time(self) -> None:
@@ -290,6 +291,8 @@ class Presenter(QObject):
         window.set_checked("toggle_brightness", session.overlays.brightness)
         window.set_checked("toggle_spread", session.overlays.spread)
         window.set_checked("toggle_quiver", session.overlays.quiver)
+        for name in DEFORMATION:
+            window.set_checked(f"toggle_{name}", getattr(session.overlays, name))
         window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
         window.set_checked("toggle_periodic", session.period is not None)

@@ -16,7 +16,7 @@ from noder_viewer.beyond import beyond
 from noder_viewer.comparison import images
 from noder_viewer.landmark_marks import Marks, marks
 from noder_viewer.layers import Look, SliceLayer, slice_layers, stacked
-from noder_viewer.overlays import OVERLAYS, Heatmap, Quiver
+from noder_viewer.overlays import OVERLAYS, Heatmap, Overlay
 from noder_viewer.path_marks import PathMarks, path_marks
 from noder_viewer.pictures import Levels, SliceImage, time_words
 from noder_viewer.plane import Letters, Plane, Point
@@ -41,7 +41,7 @@ class SliceScene:
 
     plane: Plane
     images: tuple[SliceImage, ...]
-    overlays: dict[str, Heatmap | Quiver]
+    overlays: dict[str, Overlay]
     crosshair: tuple[float, float]
     window: Levels
     letters: Letters
@@ -68,7 +68,7 @@ class SliceScene:
         """Number of the slice, from 0."""
         return self.plane.index
 
-    def overlays_on(self, image: SliceImage) -> list[Heatmap | Quiver]:
+    def overlays_on(self, image: SliceImage) -> list[Overlay]:
         """What is drawn over one of the images: side by side, only the prediction is of the overlays' time."""
         bare = len(self.images) > 1 and image.kind == "observed"
         return [] if bare else list(self.overlays.values())
@@ -130,7 +130,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
     )
 
 
-def overlays(session: Session, plane: Plane) -> dict[str, Heatmap | Quiver]:
+def overlays(session: Session, plane: Plane) -> dict[str, Overlay]:
     """The overlays that are switched on, by name."""
     shown = [name for name in OVERLAYS if getattr(session.overlays, name)]
     return {name: layer for name in shown if (layer := _overlay(session, plane, name)) is not None}
@@ -175,7 +175,7 @@ def to_mm(scene: SliceScene, x_mm: float, y_mm: float) -> Point:
     return scene.plane.to_mm(x, y)
 
 
-def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | None:
+def _overlay(session: Session, plane: Plane, name: str) -> Overlay | None:
     trajectory = session.trajectory
     if trajectory is None:
         return None
@@ -184,7 +184,7 @@ def _overlay(session: Session, plane: Plane, name: str) -> Heatmap | Quiver | No
     return _recent.get(trajectory, key, lambda: _coloured(OVERLAYS[name](trajectory, t, plane, look), look))
 
 
-def _coloured(layer: Heatmap | Quiver, look: OverlaySettings) -> Heatmap | Quiver:
+def _coloured(layer: Overlay, look: OverlaySettings) -> Overlay:
     """A heat map in the colours that were chosen."""
     if not isinstance(layer, Heatmap):
         return layer

@@ -50,13 +50,22 @@ CARRIES: dict[Carry, str] = {
 class OverlaySettings:
     """What is drawn over the slices; replaced as a whole, so that one change is one event.
 
-    jacobian_limit: half width of the colour scale in log J, None: from the data. Quiver scale 1: true size.
-    Of the colour maps one is shown at a time, all with `jacobian_opacity`, `colormap` and `gamma`.
+    jacobian_limit: half width of the colour scale in log J, rate_limit: in % per unit of time, None: from the data.
+    Of the colour maps one is shown at a time, all with `jacobian_opacity`, `colormap` and `gamma`. Quiver scale 1: true
+    size. since: the time from which motion and growth are counted, None: the reference's. meter: folds, inverse errors.
     """
 
+    since: float | None = None
     jacobian: bool = False
+    rate: bool = False
     brightness: bool = False
     spread: bool = False
+    rate_limit: float | None = None
+    folds: bool = False
+    meter: bool = True
+    grid: bool = False
+    grid_spacing_mm: float = 10.0
+    contours: bool = False
     jacobian_opacity: float = 0.6
     jacobian_limit: float | None = None
     colormap: str = "log J"
@@ -73,7 +82,7 @@ class OverlaySettings:
         return replace(self, **changes)
 
 
-_COLOUR_MAPS = ("jacobian", "brightness", "spread")
+_COLOUR_MAPS = ("jacobian", "rate", "brightness", "spread")
 
 PANES: dict[Pane, str] = {
     "observed": "Observed scan",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF
-from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from noder_viewer.colormaps import FOLD, lut
-from noder_viewer.overlays import Heatmap
+from noder_viewer.overlay_kinds import Heatmap, Lines
 from noder_viewer.palettes import DARK
 from noder_viewer.scene import SliceScene
 from noder_viewer.slice_fonts import Fonts
@@ -38,8 +38,15 @@ def bars_of(scene: SliceScene) -> list[Bar]:
     """The colour bars that a scene needs."""
     image = scene.images[0]
     maps = [layer for layer in scene.overlays.values() if isinstance(layer, Heatmap)]
+    outlined = any(isinstance(layer, Lines) and not layer.in_footer for layer in scene.overlays.values())
     return [
-        Bar(image.unit, image.colormap, *image.levels, gamma=image.gamma),
+        Bar(
+            image.unit,
+            image.colormap,
+            *image.levels,
+            folds=outlined and not any(layer.can_fold for layer in maps),
+            gamma=image.gamma,
+        ),
         *(Bar(layer.quantity, layer.colormap, layer.low, layer.limit, layer.can_fold, layer.gamma) for layer in maps),
         *(
             Bar(_short(layer.layer.name), layer.layer.look.colormap, *layer.layer.window, gamma=layer.layer.look.gamma)
@@ -85,7 +92,10 @@ def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
         painter.drawText(QPointF(body.right() + 6, y + line * 0.3), words(value))
     if bar.folds:
         swatch = QRectF(cell.left(), body.bottom() + line * 0.7, BAR_WIDTH, BAR_WIDTH)
-        painter.fillRect(swatch, QColor(*FOLD))
+        painter.fillRect(swatch, QColor(*FOLD, 110))
+        painter.setPen(QPen(QColor(*FOLD), 1.6))
+        painter.drawRect(swatch)
+        painter.setPen(QColor(DARK.muted))
         painter.drawText(QPointF(swatch.right() + 6, swatch.bottom() - 1), "fold")
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from noder_viewer.colormaps import ARROW, CROSSHAIR
-from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.overlay_kinds import Heatmap, Lines, Overlay, Quiver
 from noder_viewer.palettes import DARK
 from noder_viewer.plane import Letters
 from noder_viewer.scene import SliceScene
@@ -21,6 +21,8 @@ from noder_viewer.ticks import nice_step, words
 GAP = 7.0
 """Half the opening of the crosshair: the voxel itself stays free."""
 EXTRAPOLATED = "extrapolated"
+SWATCH = 14.0
+"""Length of a line in a legend."""
 GROUND = QColor(21, 23, 28, 225)
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -64,7 +66,7 @@ def header_height(header: Header, fonts: Fonts) -> float:
 
 def footer_height(scene: SliceScene | None, fonts: Fonts) -> float:
     """Pixels of the lines below the picture: one an overlay, one for all regions."""
-    lines = 0 if scene is None or scene.brief else len(scene.overlays) + bool(scene.regions)
+    lines = 0 if scene is None or scene.brief else len(_with_line(scene)) + bool(scene.regions)
     return lines * (fonts.line + 1) + (3 if lines else 0)
 
 
@@ -99,11 +101,11 @@ def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, head
     painter.restore()
 
 
-def footer_lines(rect: QRectF, scene: SliceScene, fonts: Fonts) -> list[tuple[QRectF, Heatmap | Quiver]]:
+def footer_lines(rect: QRectF, scene: SliceScene, fonts: Fonts) -> list[tuple[QRectF, Overlay]]:
     """The overlays, and where in the footer the title of each has its line."""
     if scene.brief:
         return []
-    return [(footer_line(rect, k, fonts), layer) for k, layer in enumerate(scene.overlays.values())]
+    return [(footer_line(rect, k, fonts), layer) for k, layer in enumerate(_with_line(scene))]
 
 
 def footer_line(rect: QRectF, k: int, fonts: Fonts) -> QRectF:
@@ -127,6 +129,23 @@ def paint_quiver_line(painter: QPainter, line: QRectF, quiver: Quiver, px_per_mm
         line.setRight(line.right() - _legend(painter, line, px_per_mm * quiver.scale, fonts) - PAD)
     painter.setPen(QColor(DARK.muted))
     _draw_elided(painter, line, quiver.title)
+
+
+def paint_strokes_line(painter: QPainter, line: QRectF, layer: Lines, fonts: Fonts) -> None:
+    """The title of lines, and what each of their colours means."""
+    painter.setFont(fonts.small)
+    line = QRectF(line)
+    for stroke in reversed(layer.strokes):
+        if fonts.width(stroke.label) + SWATCH + PAD > line.width():
+            return  # a narrow view names the longest motions alone
+        painter.setPen(QColor(DARK.text))
+        painter.drawText(line, _RIGHT, stroke.label)
+        right = line.right() - fonts.width(stroke.label) - PAD * 0.7
+        painter.setPen(QPen(QColor(*stroke.colour), 2))
+        painter.drawLine(QLineF(right - SWATCH, line.center().y(), right, line.center().y()))
+        line.setRight(right - SWATCH - 2 * PAD)
+    painter.setPen(QColor(DARK.muted))
+    _draw_elided(painter, line, layer.title)
 
 
 def paint_crosshair(painter: QPainter, rect: QRectF, crosshair: QPointF) -> None:
@@ -176,6 +195,11 @@ def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool, fonts: Fon
     painter.drawRoundedRect(box, 3, 3)
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, fonts.metrics, width - PAD))
     return width + PAD
+
+
+def _with_line(scene: SliceScene) -> list[Overlay]:
+    """The overlays that have a line below the picture."""
+    return [layer for layer in scene.overlays.values() if not isinstance(layer, Lines) or layer.in_footer]
 
 
 def _names_height(header: Header, fonts: Fonts) -> float:

@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QPainter, QPixmap
 
 from noder_viewer import slice_paint
 from noder_viewer.camera import Camera
-from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.overlay_kinds import Heatmap, Lines, Overlay, Quiver
 from noder_viewer.palettes import DARK
 from noder_viewer.region_layers import RegionLayer
 from noder_viewer.region_paint import paint_legend, paint_regions
@@ -53,7 +53,7 @@ class Sheet:
         return slice_paint.PaneFrame(self.panes[pane], until, self.scene.images[pane].title, is_last)
 
     @cached_property
-    def footer(self) -> list[tuple[QRectF, Heatmap | Quiver]]:
+    def footer(self) -> list[tuple[QRectF, Overlay]]:
         """The overlays and their lines below the pictures."""
         bottom = self.body.bottom()
         rect = QRectF(0, bottom, self.size.width(), self.size.height() - bottom)
@@ -70,13 +70,16 @@ class Sheet:
     def still(self) -> tuple[object, ...]:
         """All that the kept pictures depend on."""
         scene = self.scene
-        arrows = [
-            (line.getRect(), layer.title, layer.scale * self.camera.px_per_mm)
-            for line, layer in self.footer
-            if isinstance(layer, Quiver)
-        ]
+        legends = [_legend(line, layer, self.camera) for line, layer in self.footer if not isinstance(layer, Heatmap)]
         places = self.size.toTuple(), [pane.getRect() for pane in self.panes], self.header, self.fonts
-        return places, self.bars, scene.title, scene.badge, scene.letters, arrows
+        return places, self.bars, scene.title, scene.badge, scene.letters, legends
+
+
+def _legend(line: QRectF, layer: Quiver | Lines, camera: Camera) -> tuple[object, ...]:
+    """All that the legend of a layer depends on."""
+    if isinstance(layer, Quiver):
+        return line.getRect(), layer.title, layer.scale * camera.px_per_mm
+    return line.getRect(), layer.title, [(stroke.label, stroke.colour) for stroke in layer.strokes]
 
 
 class Written:
@@ -145,6 +148,8 @@ def _ground(sheet: Sheet, ratio: float) -> QPixmap:
     for line, layer in sheet.footer:
         if isinstance(layer, Quiver):
             slice_paint.paint_quiver_line(painter, line, layer, sheet.camera.px_per_mm, sheet.fonts)
+        elif isinstance(layer, Lines):
+            slice_paint.paint_strokes_line(painter, line, layer, sheet.fonts)
     if sheet.bars:
         paint_bars(painter, sheet.strip, sheet.bars, sheet.fonts)
     painter.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from math import inf
 
 import numpy as np
@@ -16,7 +17,7 @@ from noder_viewer.camera import Camera
 from noder_viewer.colormaps import ARROW, paint, places
 from noder_viewer.layer_items import LayerItems
 from noder_viewer.layers import IMAGE
-from noder_viewer.overlays import Heatmap, Quiver
+from noder_viewer.overlay_kinds import Heatmap, Lines, Overlay, Quiver, Stroke
 from noder_viewer.palettes import DARK
 from noder_viewer.pictures import SliceImage
 from noder_viewer.plane import PLANE_NAMES
@@ -29,6 +30,7 @@ from noder_viewer.slice_picture import Picture, coloured, frame_of, indexed, sam
 from noder_viewer.slice_written import Sheet, Written
 
 SHORTEST_ARROW_PX = 4
+LINE_PX = 1.3
 LETTER_MARGIN = 18
 """Pixels around a fitted picture, so that its letters stand beside it."""
 
@@ -41,6 +43,8 @@ class _Pane:
         self.box.disableAutoRange()
         self.image, self.heat = Picture(), Picture()
         self.arrows = pg.PlotCurveItem(skipFiniteCheck=True, antialias=True)
+        self._curves: list[pg.PlotCurveItem] = []
+        self._ratio = 1.0
         self.set_pixel_ratio(1.0)
         for item in (self.image, self.heat, self.arrows):
             self.box.addItem(item, ignoreBounds=True)
@@ -48,6 +52,7 @@ class _Pane:
         self._shown: tuple[object, ...] = ()
         self._heat: tuple[object, ...] = ()
         self._quiver: Quiver | None = None
+        self._strokes: list[Stroke] = []
         self._px_per_mm = 0.0
         self._view: tuple[object, ...] = ()
 
@@ -62,10 +67,12 @@ class _Pane:
         self._extra.show(scene, frame)
         layers = scene.overlays_on(image)
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
+        self._show_strokes(_strokes(layers))
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
 
     def set_pixel_ratio(self, ratio: float) -> None:
         """Pens of pyqtgraph count the screen's own pixels: a sharp screen needs wider ones."""
+        self._ratio = ratio
         self.arrows.setPen(pg.mkPen(QColor(*ARROW), width=1.4 * ratio))
         self.arrows.setShadowPen(pg.mkPen((0, 0, 0, 130), width=2.6 * ratio))
 
@@ -104,11 +111,32 @@ class _Pane:
         if quiver is not before:
             self._draw_arrows()
 
+    def _show_strokes(self, strokes: list[Stroke]) -> None:
+        """A curve for each: those that are too many are hidden and kept."""
+        while len(self._curves) < len(strokes):
+            curve = pg.PlotCurveItem(antialias=True)
+            curve.setZValue(1)
+            self.box.addItem(curve, ignoreBounds=True)
+            self._curves.append(curve)
+        for curve, stroke, before in zip_longest(self._curves, strokes, self._strokes):
+            curve.setVisible(stroke is not None)
+            if stroke is not None and stroke is not before:
+                curve.setPen(pg.mkPen(QColor(*stroke.colour), width=LINE_PX * self._ratio))
+                curve.setShadowPen(pg.mkPen((0, 0, 0, 130), width=(LINE_PX + 1.2) * self._ratio))
+                curve.setData(stroke.x, stroke.y, connect="finite")
+        self._strokes = strokes
+
     def _draw_arrows(self) -> None:
         """Arrows too short to have a direction on this screen would only be dots: they are left out."""
         if self._quiver is not None and self._px_per_mm > 0:
             x, y = self._quiver.segments(SHORTEST_ARROW_PX / self._px_per_mm)
             self.arrows.setData(x, y, connect="pairs", skipFiniteCheck=True)
+
+
+def _strokes(layers: Sequence[Overlay]) -> list[Stroke]:
+    """All lines of the layers, folds around heat maps last."""
+    lines = [stroke for layer in layers if isinstance(layer, Lines) for stroke in layer.strokes]
+    return lines + [layer.outline for layer in layers if isinstance(layer, Heatmap) and layer.outline is not None]
 
 
 class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]

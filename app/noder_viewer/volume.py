@@ -40,12 +40,14 @@ from noder_viewer.palettes import DARK
 from noder_viewer.path_marks import PathsInSpace
 from noder_viewer.plane import Floats, to_axes
 from noder_viewer.restyle import set_property
+from noder_viewer.volume_motion import LAYERS, legend_html, show_arrows, show_deformation
 from noder_viewer.volume_paths import PATH_LAYERS, show_paths
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from noder.grid import Grid
+    from noder_viewer.deformation3d import Deformation3D
 
 GL_RENDERER = 0x1F01
 SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "software", "gdi generic", "microsoft basic render")
@@ -60,13 +62,11 @@ NO_GL_WORDS = "No OpenGL here, so there is no 3D canvas. The slices and everythi
 UPDATE_MS = 60
 ISO_AT = 0.3
 """Grey value of "Surface" as a part of the window."""
-ARROWS_A_SIDE = 130
-"""Longest side of the volume in widths of an arrow's shaft."""
 FROM_THE_FRONT = ((0.35, -0.9, -0.3), (0.0, 0.0, 1.0))
 """Directions of looking and of up along R, A, S: from in front, a little from the left and from above."""
 CLOSER = 1.12
 """napari fits the longest diagonal, which leaves much of the canvas empty."""
-VOLUME, MOTION = "volume at t", "motion"
+VOLUME = "volume at t"
 
 
 def warm() -> None:
@@ -100,13 +100,16 @@ class VolumeView(QWidget):
         self.viewer: ViewerModel | None = None
         self._qt_viewer: Any = None
         self._volume: tuple[NDArray[np.float32], Grid, tuple[float, float]] | None = None
-        self._arrows: tuple[Floats, Floats] | None = None
+        self._arrows: tuple[Floats, Floats, Floats | None] | None = None
+        self._deformation: Deformation3D | None = None
         self._paths: PathsInSpace | None = None
         self._framed: Grid | None = None
         self._words = QLabel("", self, wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self._button = QPushButton("Open the 3D view", self)
         self._button.clicked.connect(self.build)
         self._title = ElidedLabel("3D", self)
+        self._legend = QLabel("", self, wordWrap=True)
+        self._legend.setAccessibleName("Legend of the 3D view")
         self._canvas_place = QHBoxLayout()
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
@@ -165,21 +168,26 @@ class VolumeView(QWidget):
         # what must not be missed comes first: the line is cut at its end
         self._title.setText("3D" if scene is None else f"3D {beyond and f'extrapolated, {beyond}: '}{scene.title}")
         if scene is None:
-            self._volume = self._arrows = self._paths = self._framed = None
+            self._volume = self._arrows = self._deformation = self._paths = self._framed = None
+            self._legend.hide()
             self._remove_own_layers()
             return
         self._paths = scene.paths
         self.set_volume(scene.data, scene.grid, scene.levels)
-        self.set_arrows(scene.points, scene.vectors)
+        self.set_arrows(scene.points, scene.vectors, scene.colours)
+        self._deformation = scene.deformation
+        words = legend_html(scene.deformation)
+        self._legend.setText(words)
+        self._legend.setVisible(bool(words))
 
     def set_volume(self, array: NDArray[np.float32], grid: Grid, levels: tuple[float, float]) -> None:
         """The volume (I,J,K) on a closest-RAS grid, with its grey levels."""
         self._volume = (array, grid, levels)
         self._update_later()
 
-    def set_arrows(self, points: Floats, vectors: Floats) -> None:
+    def set_arrows(self, points: Floats, vectors: Floats, colours: Floats | None = None) -> None:
         """Arrows from `points` (N,3) along `vectors` (N,3), both in RAS mm; none hide the layer."""
-        self._arrows = (np.asarray(points, dtype=np.float64), np.asarray(vectors, dtype=np.float64))
+        self._arrows = np.asarray(points, dtype=np.float64), np.asarray(vectors, dtype=np.float64), colours
         self._update_later()
 
     def set_levels(self, low: float, high: float) -> None:
@@ -256,7 +264,7 @@ class VolumeView(QWidget):
         self._menu.addSeparator()
         self._menu.addAction("Add layer…", self.layers_requested.emit)
         for layer in layers:
-            if layer.name not in (VOLUME, MOTION, *PATH_LAYERS):
+            if layer.name not in (VOLUME, *LAYERS, *PATH_LAYERS):
                 self._menu.addAction(f"Remove {layer.name}", partial(self._viewer().layers.remove, layer))
 
     def _update_later(self) -> None:
@@ -271,6 +279,7 @@ class VolumeView(QWidget):
         self._apply_volume(array, grid, levels)
         self._apply_arrows(grid)
         show_paths(self.viewer, grid, self._paths)
+        show_deformation(self.viewer, grid, self._deformation)
         self.viewer.dims.axis_labels = ("R", "A", "S")
         if self._framed is None or not self._framed.matches(grid):
             self._framed = grid
@@ -292,25 +301,12 @@ class VolumeView(QWidget):
             layer.iso_threshold = levels[0] + ISO_AT * (levels[1] - levels[0])
 
     def _apply_arrows(self, grid: Grid) -> None:
-        layer = self._layer(MOTION)
-        shown = self._arrows is not None and len(self._arrows[0]) > 0 and self._show_arrows.isChecked()
-        if layer is not None:
-            layer.visible = shown
-        if not shown or self._arrows is None:
-            return
-        data = np.stack([to_axes(grid, part) for part in self._arrows], axis=1).astype(np.float32)
-        if layer is None:
-            width = max(n * step for n, step in zip(grid.shape, grid.spacing, strict=True)) / ARROWS_A_SIDE
-            self._viewer().add_vectors(
-                data,
-                name=MOTION,
-                edge_width=width,
-                edge_color="#ffb000",
-                vector_style="arrow",
-                blending="translucent",
-            )
+        none = np.zeros((0, 3))
+        points, vectors, colours = self._arrows or (none, none, None)
+        if self._show_arrows.isChecked():
+            show_arrows(self._viewer(), grid, points, vectors, colours)
         else:
-            layer.data = data
+            show_arrows(self._viewer(), grid, none, none, None)
 
     def _add_image(self, path: Path) -> None:
         """An image file as a layer on the axes of what is shown, oblique ones turned as they should be."""
@@ -334,7 +330,7 @@ class VolumeView(QWidget):
             )
 
     def _remove_own_layers(self) -> None:
-        for name in (VOLUME, MOTION, *PATH_LAYERS):
+        for name in (VOLUME, *LAYERS, *PATH_LAYERS):
             layer = self._layer(name)
             if layer is not None:
                 self._viewer().layers.remove(layer)
@@ -386,6 +382,8 @@ class VolumeView(QWidget):
         layout.setSpacing(2)
         layout.addLayout(row)
         layout.addLayout(self._canvas_place, 1)
+        self._legend.setContentsMargins(6, 0, 6, 3)
+        layout.addWidget(self._legend)
         return page
 
 

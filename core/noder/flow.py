@@ -34,6 +34,8 @@ _BOX_IN_VOXELS = 5
 
 _FEWEST_TO_HALVE = 8
 _KEPT = 40
+_EXPONENTIALS_KEPT = 5
+"""The time that is shown, both sides of it for a rate of growth, and the time since when."""
 
 _FEW_SLICES = 3
 _SLICES_KEPT = 12
@@ -143,7 +145,7 @@ class Flow(ScreenMap):
         self._decode = Separable(decoder.matrices(self.carrier))
         self._to_voxel = torch.as_tensor(self.carrier.inverse_affine[:3, :3].copy(), dtype=torch.float32)
         self._curve, self._clock = coefficients, clock
-        self._velocities: Kept[tuple[float, float], tuple[Tensor, float]] = Kept(_KEPT if clock else 2)
+        self._velocities: Kept[tuple[float, float], tuple[Tensor, float]] = Kept(_KEPT if clock else _EXPONENTIALS_KEPT)
         self._maps: dict[int, Tensor] = {0: torch.zeros(3, *self.carrier.shape)}
 
     def forward(self, index: Tensor, t: float) -> Tensor:

@@ -16,7 +16,8 @@ from noder.kept import Kept
 
 Axes = list[NDArray[np.float64]]
 _Kind = Callable[[int, "NDArray[np.float64]"], "NDArray[np.float64]"]
-_KEPT = 16
+_KEPT = 64
+"""Three slices, with a lattice for each kind of overlay, and what other threads ask for."""
 
 
 @dataclass(frozen=True, eq=False)

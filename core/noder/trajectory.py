@@ -125,6 +125,16 @@ class Trajectory:
         to_mm = torch.as_tensor(self.grid.affine[:3, :3].copy(), dtype=torch.float32)
         return DisplacementField(change.undo(((moved - still) @ to_mm.T).movedim(-1, 0)).contiguous(), grid)
 
+    def near(self, axes: Sequence[Tensor], t: float) -> Tensor:
+        """phi_t - id (3,I,J,K) in voxels, as near as the screen shows it, of the reference's voxels at `axes`.
+
+        These are voxel coordinates along each axis, float32, ascending and even.
+        """
+        if self.flow is not None:
+            return self.flow.near_on(axes, t)
+        rows = self._places.rows([axis.double().numpy() for axis in axes])
+        return self._in_voxels(apply_separable(rows, self._curve(t)))
+
     def inverse_field(self, grid: Grid, t: float) -> DisplacementField:
         """phi_t^-1 - id on any grid.
 

@@ -48,6 +48,7 @@ class GrowingTrajectory:
     is_prepared = True
     others: tuple[Any, ...] = ()
     flow = None
+    unit: str = "years"
 
     def is_extrapolated(self, t: float) -> bool:
         return not self.t_first <= t <= self.t_last
@@ -68,6 +69,16 @@ class GrowingTrajectory:
         if self.fold:
             growth.reshape(-1)[0] = -1.0
         return growth
+
+    def inverse(self, points_mm: Tensor, t: float) -> Tensor:
+        away = points_mm - torch.tensor(self.centre, dtype=points_mm.dtype)
+        return away * self.rate * t
+
+    def near(self, axes: Any, t: float) -> Tensor:
+        index = torch.stack(torch.meshgrid(*(axis.double() for axis in axes), indexing="ij"), dim=-1)
+        moved = self.displacement(self.grid.to_mm(index), t)
+        to_voxel = torch.as_tensor(self.grid.inverse_affine[:3, :3].copy())
+        return (moved @ to_voxel.T).movedim(-1, 0).float()
 
     intensity: Any = "brighter by 10 a unit of time"
 

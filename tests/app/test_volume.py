@@ -18,7 +18,8 @@ from noder.image import write_volume
 from noder_viewer import volume
 from noder_viewer.frames import volume_scene
 from noder_viewer.session import OverlaySettings
-from noder_viewer.volume import MOTION, RENDERINGS, VOLUME, VolumeView, opengl_kind
+from noder_viewer.volume import RENDERINGS, VOLUME, VolumeView, opengl_kind
+from noder_viewer.volume_motion import MOTION
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_the_volume_is_seen_from_the_front_and_is_not_mirrored(view: VolumeView,
 
 
 @pytest.mark.gl
-def test_arrows_lie_on_the_tissue_that_moved(view: VolumeView) -> None:
+def test_arrows_lie_on_the_tissue_that_moved(view: VolumeView, qtbot: Any) -> None:
     grid = doubles.oblique_grid(15)
     session = doubles.session(grid, overlays=OverlaySettings(quiver=True))
     view.build()
@@ -135,17 +136,17 @@ def test_arrows_lie_on_the_tissue_that_moved(view: VolumeView) -> None:
     assert min(values) > 50
     centre = np.array(volume_layer.data_to_world((np.array(grid.shape) - 1) / 2))
     assert (((arrows[:, 0] - centre) * arrows[:, 1]).sum(1) > 0).all()
+    layer = view.viewer.layers[MOTION]
     view._show_arrows.setChecked(False)
-    QTest.qWait(150)
-    assert not view.viewer.layers[MOTION].visible
+    qtbot.waitUntil(lambda: not layer.visible, timeout=30_000)
     view._show_arrows.setChecked(True)
+    qtbot.waitUntil(lambda: layer.visible, timeout=30_000)
     view.set_arrows(np.zeros((0, 3)), np.zeros((0, 3)))
-    QTest.qWait(150)
-    assert not view.viewer.layers[MOTION].visible
+    qtbot.waitUntil(lambda: not layer.visible, timeout=30_000)
 
 
 @pytest.mark.gl
-def test_changes_are_dropped_not_queued(view: VolumeView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_dropped_not_queued(view: VolumeView, monkeypatch: pytest.MonkeyPatch, qtbot: Any) -> None:
     session = doubles.session(time=0.0)
     view.build()
     view.set_scene(volume_scene(session))
@@ -154,6 +155,7 @@ def test_changes_are_dropped_not_queued(view: VolumeView, monkeypatch: pytest.Mo
     monkeypatch.setattr(view, "_apply_volume", lambda array, *_rest: applied.append(float(array.max())))
     for k in range(20):
         view.set_volume(np.full((4, 4, 4), k, np.float32), session.grid, (0, 1))
+    qtbot.waitUntil(lambda: bool(applied), timeout=30_000)
     QTest.qWait(200)
     assert applied == [19.0]
 

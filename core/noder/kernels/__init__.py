@@ -23,12 +23,12 @@ from noder.kernels.advection import advect
 from noder.kernels.banded import Banded, apply_banded
 from noder.kernels.correlation import correlate
 from noder.kernels.differences import determinant
-from noder.kernels.folding import shortfall
+from noder.kernels.folding import corners, shortfall
 from noder.kernels.sampling import compose, compose_back, pull, pull_slopes, splat, warp
 
 __all__ = [
-    "Banded", "advect", "apply_banded", "compose", "compose_back", "correlate", "determinant", "pull", "pull_slopes",
-    "shortfall", "splat", "usable", "warm_up", "warp",
+    "Banded", "advect", "apply_banded", "compose", "compose_back", "corners", "correlate", "determinant", "pull",
+    "pull_slopes", "shortfall", "splat", "usable", "warm_up", "warp",
 ]  # fmt: skip
 
 ENABLED = os.environ.get("NODER_KERNELS", "numba") != "torch"
@@ -79,6 +79,7 @@ def _compile() -> None:
     warp(image, field)
     correlate(image, image, image, image, image, (3, 3, 3), 1e-3)
     shortfall(field, 0.25)
+    corners(field)
     wider = Banded.of(np.ones((5, 4), np.float32))
     narrower = wider.transposed
     apply_banded((narrower, narrower, narrower), apply_banded((wider, wider, wider), field))

@@ -1,4 +1,4 @@
-"""How far determinants of x + u(x) fall short at the eight corners of every cell: value and gradient."""
+"""Determinants of x + u(x) at the eight corners of every cell: which are folded, and how far they fall short."""
 
 from __future__ import annotations
 
@@ -26,6 +26,57 @@ def shortfall(u: Floats, least: float, gradient: Floats | None = None, scale: fl
             lambda a, b, parity=parity: _short_corners(u, least, gradient, 2 * scale, sums, parity, a, b),  # type: ignore[misc]
         )
     return float(sums.sum()), gradient
+
+
+def corners(u: Floats) -> tuple[float, NDArray[np.bool_]]:
+    """The smallest determinant at any corner of any cell of u (3,I,J,K) in voxels, and the voxels that are folded.
+
+    A voxel is folded (I,J,K) where one of the corners of cells that meet there has a determinant of zero or less. Each
+    axis has two voxels or more.
+    """
+    cells = u.shape[1] - 1
+    smallest, folded = np.full(cells, np.inf), np.zeros(u.shape[1:], dtype=np.bool_)
+    deal(cells, lambda a, b: _least_corners(u, smallest, folded, a, b))
+    return float(smallest.min()), folded
+
+
+@compiled
+def _least_corners(u, smallest, folded, start, stop):  # type: ignore[no-untyped-def]
+    """The smallest determinant of each plane of cells; ranges that meet may mark a voxel twice, as the same."""
+    _, _, nj, nk = u.shape
+    bound = np.empty(nk - 1, np.float32)
+    d = np.empty((3, 3), np.float64)
+    for i in range(start, stop):
+        least = np.inf
+        for j in range(nj - 1):
+            _largest_row_sums(u, i, j, bound)
+            for k in range(nk - 1):
+                # as in `_short_corners`; a little less, since the sums are in single precision
+                free = bound[k] < 1 and (1 - bound[k]) ** 3 * 0.9999 > max(least, 0)
+                if not free:
+                    for corner in range(8):
+                        ex, ey, ez = corner >> 2, (corner >> 1) & 1, corner & 1
+                        det = _corner(u, i + ex, j + ey, k + ez, 1 - 2 * ex, 1 - 2 * ey, 1 - 2 * ez, d)
+                        least = min(least, det)
+                        if det <= 0:
+                            folded[i + ex, j + ey, k + ez] = True
+        smallest[i] = least
+
+
+@compiled
+def _corner(u, i, j, k, sx, sy, sz, d):  # type: ignore[no-untyped-def]
+    """The determinant at voxel (i,j,k) by differences to its neighbours at the sides sx, sy, sz; uses d (3,3)."""
+    for a in range(3):
+        here = np.float64(u[a, i, j, k])
+        d[a, 0] = (u[a, i + sx, j, k] - here) * sx
+        d[a, 1] = (u[a, i, j + sy, k] - here) * sy
+        d[a, 2] = (u[a, i, j, k + sz] - here) * sz
+        d[a, a] += 1
+    return (
+        d[0, 0] * (d[1, 1] * d[2, 2] - d[1, 2] * d[2, 1])
+        + d[0, 1] * (d[1, 2] * d[2, 0] - d[1, 0] * d[2, 2])
+        + d[0, 2] * (d[1, 0] * d[2, 1] - d[1, 1] * d[2, 0])
+    )
 
 
 @compiled
