@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["image", "heat", "spread", "labels", "lines"]
 
-HEATS = ("jacobian", "brightness", "spread")
+HEATS = ("jacobian", "rate", "brightness", "spread")
 """Overlays that are drawn in colours; all but the spread have a middle, and colours to choose."""
 
 

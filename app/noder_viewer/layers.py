@@ -26,8 +26,12 @@ Picture = NDArray[np.float32]
 IMAGE, LANDMARKS = "image", "landmarks"
 NAMES = {
     LANDMARKS: "Landmarks",
+    "folds": "Folds",
     "quiver": "Motion",
+    "contours": "Contours of motion",
+    "grid": "Warped grid",
     "jacobian": "Growth",
+    "rate": "Growth rate",
     "brightness": "Brightness",
     "spread": "Spread of the seeds",
     IMAGE: "Image",

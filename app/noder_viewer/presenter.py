@@ -287,13 +287,8 @@ class Presenter(QObject):
         window.set_steps(session.undoable, session.redoable)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)
-        window.set_checked("toggle_jacobian", session.overlays.jacobian)
-        window.set_checked("toggle_brightness", session.overlays.brightness)
-        window.set_checked("toggle_spread", session.overlays.spread)
-        window.set_checked("toggle_quiver", session.overlays.quiver)
-        for name in DEFORMATION:
+        for name in ("jacobian", "brightness", "spread", "quiver", "landmarks", *DEFORMATION):
             window.set_checked(f"toggle_{name}", getattr(session.overlays, name))
-        window.set_checked("toggle_landmarks", session.overlays.landmarks)
         window.set_checked("toggle_radiological", session.radiological)
         window.set_checked("toggle_periodic", session.period is not None)
         window.set_checked("show_methods", session.methods.on)

@@ -31,6 +31,8 @@ from noder_viewer.slice_written import Sheet, Written
 
 SHORTEST_ARROW_PX = 4
 LINE_PX = 1.3
+ABOVE = 0.5
+"""Of a layer's depth: an outline lies over its own colours."""
 LETTER_MARGIN = 18
 """Pixels around a fitted picture, so that its letters stand beside it."""
 
@@ -68,6 +70,7 @@ class _Pane:
         layers = scene.overlays_on(image)
         self._show_heat(next((layer for layer in layers if isinstance(layer, Heatmap)), None), frame)
         self._show_strokes(_strokes(layers))
+        self._stack_strokes(scene, layers)
         self._show_arrows(next((layer for layer in layers if isinstance(layer, Quiver)), None))
 
     def set_pixel_ratio(self, ratio: float) -> None:
@@ -96,6 +99,14 @@ class _Pane:
         for key, item in {IMAGE: self.image, "quiver": self.arrows, **named}.items():
             if key in scene.order:
                 item.setZValue(-scene.order.index(key))
+
+    def _stack_strokes(self, scene: SliceScene, layers: Sequence[Overlay]) -> None:
+        """Lines where their layers lie, folds with the colours that they outline."""
+        names = {id(layer): name for name, layer in scene.overlays.items()}
+        owners = [(names[id(layer)], len(_strokes([layer]))) for layer in _lines_first(layers)]
+        keys = [name for name, count in owners for _ in range(count)]
+        for curve, key in zip(self._curves, keys, strict=False):
+            curve.setZValue(-scene.order.index(key) + ABOVE if key in scene.order else 1)
 
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
@@ -135,8 +146,17 @@ class _Pane:
 
 def _strokes(layers: Sequence[Overlay]) -> list[Stroke]:
     """All lines of the layers, folds around heat maps last."""
-    lines = [stroke for layer in layers if isinstance(layer, Lines) for stroke in layer.strokes]
-    return lines + [layer.outline for layer in layers if isinstance(layer, Heatmap) and layer.outline is not None]
+    lines: list[Stroke] = []
+    for layer in _lines_first(layers):
+        if isinstance(layer, Lines):
+            lines += layer.strokes
+        elif isinstance(layer, Heatmap) and layer.outline is not None:
+            lines.append(layer.outline)
+    return lines
+
+
+def _lines_first(layers: Sequence[Overlay]) -> list[Overlay]:
+    return sorted(layers, key=lambda layer: not isinstance(layer, Lines))
 
 
 class _Canvas(pg.GraphicsLayoutWidget):  # type: ignore[misc]
