@@ -99,6 +99,7 @@ class Controller(QObject):
         self.autosave = Autosave(self)
         self.preferring = Preferring(self)
         self.undoing = Undoing(self)
+        self.metering = Metering(window.overlay_panel.meter, session, self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False

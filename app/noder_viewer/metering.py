@@ -59,6 +59,7 @@ class Metering(QObject):
         self._box, self._session = box, session
         self._wanted: tuple[Trajectory, float] | None = None
         self._measured: tuple[Trajectory, float] | None = None
+        self._looks = False
         self._lane = Latest(self)
         self._lane.done.connect(self._on_measured)
         self._lane.failed.connect(self._on_failed)
@@ -70,7 +71,7 @@ class Metering(QObject):
     @property
     def busy(self) -> bool:
         """Whether a look is on its way."""
-        return self._lane.busy or self._timer.isActive()
+        return self._looks or self._timer.isActive()
 
     def shut_down(self) -> None:
         """Stop measuring."""
@@ -96,9 +97,11 @@ class Metering(QObject):
 
     def _measure(self) -> None:
         if self._wanted is not None:
+            self._looks = True
             self._lane.submit(Measure(*self._wanted))
 
     def _on_measured(self, value: object) -> None:
+        self._looks = False
         if not isinstance(value, Measured) or self._wanted is None:
             return
         self._measured = value.trajectory, value.found.time
@@ -112,5 +115,5 @@ class Metering(QObject):
 
     def _on_failed(self, _error: object) -> None:
         """A time so far off that the map has no place there: the pictures say so."""
-        self._measured = self._wanted
+        self._looks, self._measured = False, self._wanted
         self._box.set_soundness(None)

@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from window_kit import TIMEOUT_MS, make_controller
 
 import noder_viewer.metering as metering_module
-from noder.soundness import Soundness
+from noder.soundness import Soundness, soundness
 from noder_viewer.meter_box import WAITING, MeterBox, soundness_words
 from noder_viewer.metering import Metering
 from noder_viewer.overlay_panel import OverlayPanel
@@ -46,6 +46,7 @@ def made(qtbot: Any) -> Any:
 
 def test_the_meter_follows_the_time_in_the_background(qtbot: Any, made: Any) -> None:
     box, session, metering = made
+    soundness(growing(), 2.0)  # what is compiled, is compiled here
     assert box.words.text() == WAITING
     with qtbot.waitSignal(metering.shown, timeout=TIMEOUT_MS):
         session.result = Result(growing())
@@ -117,6 +118,8 @@ def test_one_fold_is_one_voxel() -> None:
         "smallest determinant −0.25",
         "inverse off by 0.01 mm (mean), 1.5 mm (max)",
     ]
+    small = soundness_words(Soundness(1.0, 0, 0.0, 0.5, 4e-7, 2e-4), "1")
+    assert small.endswith("inverse off by < 0.001 mm (mean), < 0.001 mm (max)")
 
 
 @pytest.fixture
@@ -224,7 +227,7 @@ def test_every_action_of_deformation_and_growth_changes_what_is_shown(qtbot: Any
     actions["since_now"].trigger()
     assert session.overlays.since is None  # the reference's own time
     session.overlays = replace(session.overlays, since=1.0)
-    session.series = object()
+    session.events.series.emit(None, None)
     assert session.overlays.since is None  # a time of another series means nothing
-    session.series = session.result = None
+    session.result = None
     controller.shut_down()
