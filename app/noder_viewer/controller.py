@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
@@ -58,6 +58,12 @@ WARM_UP_AFTER_MS = 60
 """After the window is shown: its first paint comes before the heavy imports."""
 
 
+class ShutDown(Protocol):
+    """What must end before the window does."""
+
+    def shut_down(self) -> None: ...
+
+
 class Controller(QObject):
     """Lives in the GUI thread, so that its bound methods are safe slots for the workers' signals."""
 
@@ -99,7 +105,6 @@ class Controller(QObject):
         self.autosave = Autosave(self)
         self.preferring = Preferring(self)
         self.undoing = Undoing(self)
-        self.metering = Metering(window.overlay_panel.meter, session, self)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -198,34 +203,21 @@ class Controller(QObject):
         self.window.full_screen.leave()  # the layout without panels is not the one to remember
         self.settings.set_layout(self.window.saveGeometry(), self.window.saveState(LAYOUT))
         self.window.timeline.set_playing(False)
-        self.fitting.shut_down()
-        self.fits.shut_down()
-        self.comparing.shut_down()
-        self.cards.shut_down()
-        self.opening.shut_down()
-        self.projects.shut_down()
-        self.autosave.shut_down()
-        self.undoing.shut_down()
-        self.flicker.shut_down()
-        self.time_feed.shut_down()
-        self.registering.shut_down()
-        self.register_view.shut_down()
-        self.volume_counts.shut_down()
-        self.arranging.shut_down()
-        self.layering.shut_down()
-        self.exporting.shut_down()
-        self.filming.shut_down()
-        self.figures.shut_down()
-        self.reporting.shut_down()
-        self.masking.shut_down()
-        self.measuring.shut_down()
-        self.region_view.shut_down()
-        self.following.shut_down()
-        self.metering.shut_down()
+        for part in self._working_parts():
+            part.shut_down()
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
         self._garbage.shut_down()
+
+    def _working_parts(self) -> tuple[ShutDown, ...]:
+        """What has threads, timers or dialogs, in the order in which it ends."""
+        return (
+            self.fitting, self.fits, self.comparing, self.cards, self.opening, self.projects, self.autosave,
+            self.undoing, self.flicker, self.time_feed, self.registering, self.register_view, self.volume_counts,
+            self.arranging, self.layering, self.exporting, self.filming, self.figures, self.reporting, self.masking,
+            self.measuring, self.region_view, self.following, self.metering,
+        )  # fmt: skip
 
     def _connect_window(self) -> None:
         window = self.window
