@@ -212,5 +212,5 @@ def _words(file: Path) -> str:
         what = Path(kept).name if kept else f"{names[0]} and {len(names) - 1} more" if names else "a pair of images"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"noder-viewer ended unexpectedly; something was kept on {when}."
-    fits = {0: "", 1: ", with its result"}.get(results, f", with {results} results")
+    fits = {0: "", 1: " with its result"}.get(results, f" with {results} results")
     return f"noder-viewer ended unexpectedly. {what}{fits} was kept ({when})."

@@ -222,7 +222,7 @@ class Projects(QObject):
         self._unknown = {name: kept for name, kept in value.project.unknown.items() if name != AUTOSAVE}
         self._is_partial = bool(value.missing or value.notes)
         self._session.project = _project_of(value)
-        self._session.status = f"Opened {value.path.name}"
+        self._session.status = f"Opened {value.path.name if value.autosave is None else 'what was kept'}"
         self._clean = None if value.autosave is not None else self.key()
         self._controller.presenter.refresh()
         self._look()
@@ -242,7 +242,8 @@ class Projects(QObject):
         controller.opening.remember = remembers and value.autosave is None
         controller.opening.take(found)
         controller.opening.remember = remembers
-        session.hold_out, session.exclude = frozenset(value.project.hold_out), frozenset(value.project.exclude)
+        if value.project.series is not None:  # else its scans were found by the fit alone, with the fit's boxes
+            session.hold_out, session.exclude = frozenset(value.project.hold_out), frozenset(value.project.exclude)
         session.mask = value.project.mask
         session.fits = tuple(_as_saved_by_the_user(row, value) for row in value.fits)
         shown = next((row for row in session.fits if row.result is session.result), None)

@@ -286,7 +286,7 @@ class TestAutosave:
         other = make("other")
         other.autosave.offer()
         banner = other.window.banner
-        assert "scan_0.nii.gz and 3 more, with its result" in banner.text
+        assert "scan_0.nii.gz and 3 more with its result was kept" in banner.text
         assert banner.button.text() == "Open it again"
         with qtbot.waitSignal(other.projects.taken, timeout=TIMEOUT_MS):
             qtbot.mouseClick(banner.button, LEFT)
