@@ -11,6 +11,7 @@ NEEDS: dict[str, str] = {
     "map": "fit the series first",
     "result": "fit or register first",
     "fitting": "no fit is running",
+    "fit": "fit the series first",
     "idle series": "open scans first, and let what runs come to its end",
     "pair": "open a pair in the Register tab first",
     "registered": "register a pair first",
