@@ -53,9 +53,10 @@ def contours(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) 
     grid, moved = _motion(trajectory, t, plane, look.since)
     x, y = coordinates(grid, plane)
     length = np.linalg.norm(moved, axis=-1).squeeze(plane.axis)
+    levels = coloured_levels(trajectory, look.since)
     strokes = tuple(
-        _stroke(level_sets(x, y, length, [level]), colour, f"{words(level)} mm")
-        for level, colour in coloured_levels(trajectory, look.since)
+        _stroke(level_sets(x, y, length, [level]), colour, words(level) + (" mm" if level == levels[-1][0] else ""))
+        for level, colour in levels
     )
     return Lines(f"length of motion{since_words(trajectory, look.since)}", strokes)
 
@@ -71,9 +72,11 @@ def motion(trajectory: Trajectory, t: float, points_mm: Tensor, since: float | N
 
 
 def motion_on(trajectory: Trajectory, t: float, grid: Grid, since: float | None = None) -> Floats:
-    """(I,J,K,3): the same at the points of a grid, where it costs less."""
+    """(I,J,K,3): the same at the points of a grid, as near as the screen shows it, where it costs far less."""
     if since is None:
-        found: Floats = -trajectory.field(grid, t).u.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 3, 0)
+        found: Floats = (
+            -trajectory.near_field(grid, t).u.detach().cpu().numpy().astype(np.float64).transpose(1, 2, 3, 0)
+        )
         return found
     return motion(trajectory, t, grid.points(), since)
 

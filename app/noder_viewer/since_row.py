@@ -51,7 +51,7 @@ class SinceRow(QWidget):
             if times:
                 span = (times[-1] - times[0]) or 1.0
                 self.time.setRange(times[0] - span, times[-1] + span)
-                self.time.setDecimals(next((digits for digits in range(5) if span * 10**digits >= 10_000), 5))
+                self.time.setDecimals(next((digits for digits in range(5) if span * 10**digits >= 1000), 5))
                 self.time.setSingleStep(max(span / 40, 10.0 ** -self.time.decimals()))
             self.time.setSuffix("" if unit in ("index", "unspecified") else f" {unit}")
 

@@ -30,7 +30,8 @@ from noder_viewer.slice_picture import Picture, coloured, frame_of, indexed, sam
 from noder_viewer.slice_written import Sheet, Written
 
 SHORTEST_ARROW_PX = 4
-LINE_PX = 1.3
+LINE_PX = 1.0
+"""Qt takes fifty times as long for a smooth line that is only a little wider, so there is no shadow either."""
 ABOVE = 0.5
 """Of a layer's depth: an outline lies over its own colours."""
 LETTER_MARGIN = 18
@@ -133,7 +134,7 @@ class _Pane:
             curve.setVisible(stroke is not None)
             if stroke is not None and stroke is not before:
                 curve.setPen(pg.mkPen(QColor(*stroke.colour), width=LINE_PX * self._ratio))
-                curve.setShadowPen(pg.mkPen((0, 0, 0, 130), width=(LINE_PX + 1.2) * self._ratio))
+                curve.setSegmentedLineMode("on" if self._ratio > 1 else "auto")
                 curve.setData(stroke.x, stroke.y, connect="finite")
         self._strokes = strokes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,17 +63,17 @@ def folded_slice(trajectory: Trajectory, t: float, axis: int, index: int) -> Ten
     last = len(sides[axis]) - 1
     first = max(index - 1, 0)
     sides[axis] = sides[axis][first : min(index + 1, last) + 1]
-    return _corners(trajectory.near(sides, t))[1].narrow(axis, index - first, 1)
+    return _corners(trajectory.near(sides, t), 0.0)[1].narrow(axis, index - first, 1)
 
 
-def _corners(u: Tensor) -> tuple[float, Tensor]:
-    """The smallest determinant of u (3,I,J,K) in voxels, and which voxels are folded."""
+def _corners(u: Tensor, most: float = math.inf) -> tuple[float, Tensor]:
+    """The smallest determinant of u (3,I,J,K) in voxels, or `most`, and which voxels are folded."""
     if kernels.usable(u) and min(u.shape[1:]) > 1:
-        smallest, folded = kernels.corners(u.numpy())
+        smallest, folded = kernels.corners(u.numpy(), most)
         return smallest, torch.from_numpy(folded)
     in_voxels = Grid(_triple(u.shape[1:]), torch.eye(4, dtype=torch.float64).numpy())
     corners = DisplacementField(u, in_voxels).corner_determinant()
-    return float(corners.min()), corners <= 0
+    return min(float(corners.min()), most), corners <= 0
 
 
 def _factors(grid: Grid) -> Triple:

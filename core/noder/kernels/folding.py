@@ -28,14 +28,15 @@ def shortfall(u: Floats, least: float, gradient: Floats | None = None, scale: fl
     return float(sums.sum()), gradient
 
 
-def corners(u: Floats) -> tuple[float, NDArray[np.bool_]]:
+def corners(u: Floats, most: float = np.inf) -> tuple[float, NDArray[np.bool_]]:
     """The smallest determinant at any corner of any cell of u (3,I,J,K) in voxels, and the voxels that are folded.
 
+    `most`: where none is smaller it is what is returned; of 0, which is quickest, for the folds alone.
     A voxel is folded (I,J,K) where one of the corners of cells that meet there has a determinant of zero or less. Each
     axis has two voxels or more.
     """
     cells = u.shape[1] - 1
-    smallest, folded = np.full(cells, np.inf), np.zeros(u.shape[1:], dtype=np.bool_)
+    smallest, folded = np.full(cells, most), np.zeros(u.shape[1:], dtype=np.bool_)
     deal(cells, lambda a, b: _least_corners(u, smallest, folded, a, b))
     return float(smallest.min()), folded
 
@@ -47,7 +48,7 @@ def _least_corners(u, smallest, folded, start, stop):  # type: ignore[no-untyped
     bound = np.empty(nk - 1, np.float32)
     d = np.empty((3, 3), np.float64)
     for i in range(start, stop):
-        least = np.inf
+        least = smallest[i]
         for j in range(nj - 1):
             _largest_row_sums(u, i, j, bound)
             for k in range(nk - 1):
