@@ -222,11 +222,12 @@ class TimeAxis(QWidget):
             painter.restore()
 
     def _paint_legend(self, painter: QPainter) -> None:
-        """In the line of the cursor's tag, which lies over it where they meet."""
+        """In the line of the cursor's tag: on the right, or on the left where the tag is in the way."""
         metrics = QFontMetricsF(painter.font())
         text = metrics.elidedText(self.legend, Qt.TextElideMode.ElideRight, self.width() - 8)
         width = metrics.horizontalAdvance(text) + 8
-        box = QRectF(self.width() - width, 0, width, self._line())
+        on_right = self._tag(QFontMetricsF(painter.font()))[1].right() < self.width() - width
+        box = QRectF(self.width() - width if on_right else 0, 0, width, self._line())
         painter.fillRect(box, QColor(theme.BACKGROUND))
         painter.setPen(QColor(theme.MUTED))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
@@ -246,11 +247,19 @@ class TimeAxis(QWidget):
             left = min(max(x - width / 2, 0.0), self.width() - width)
             painter.drawText(QRectF(left, y + 10, width, line), Qt.AlignmentFlag.AlignCenter, label)
 
-    def _paint_cursor(self, painter: QPainter) -> None:
-        x = min(max(self.scale().to_px(self._time), 1.0), self.width() - 1.0)
+    def _cursor_x(self) -> float:
+        return min(max(self.scale().to_px(self._time), 1.0), self.width() - 1.0)
+
+    def _tag(self, metrics: QFontMetricsF) -> tuple[str, QRectF]:
+        """What the cursor's tag says, and where it is."""
         label = words(self._time) if abs(self._time) < 1 else f"{self._time:.4g}".replace("-", "−")
-        width = QFontMetricsF(painter.font()).horizontalAdvance(label) + 10
-        tag = QRectF(min(max(x - width / 2, 0.0), self.width() - width), 0, width, self._line() + 1)
+        width = metrics.horizontalAdvance(label) + 10
+        left = min(max(self._cursor_x() - width / 2, 0.0), self.width() - width)
+        return label, QRectF(left, 0, width, self._line() + 1)
+
+    def _paint_cursor(self, painter: QPainter) -> None:
+        label, tag = self._tag(QFontMetricsF(painter.font()))
+        x = self._cursor_x()
         painter.setPen(QPen(QColor(theme.ACCENT), 1.5))
         painter.drawLine(QLineF(x, tag.bottom(), x, self.height()))
         painter.setPen(Qt.PenStyle.NoPen)
