@@ -7,7 +7,6 @@ import pytest
 from window_kit import TIMEOUT_MS, engine, make_controller, open_and_wait, write_scans
 
 from noder.evaluate import Report
-from noder_viewer import theme
 from noder_viewer.fit_panel import FitPanel
 from noder_viewer.report_html import report_html
 
@@ -40,10 +39,11 @@ def test_what_does_not_fit_is_a_warning_that_wraps(qtbot) -> None:
     qtbot.addWidget(panel)
     assert panel.estimate.isHidden()
     panel.set_estimate("This fit needs 5.1 GiB of memory, and 1.2 GiB are free.", fits=False)
-    assert theme.WARNING in panel.estimate.styleSheet()
+    assert panel.estimate.property("warning") is True
     assert panel.estimate.wordWrap()
     panel.set_estimate("About 2 min, 650 MiB of memory")
-    assert theme.MUTED in panel.estimate.styleSheet()
+    assert panel.estimate.property("warning") is False
+    assert panel.estimate.property("muted") is True
 
 
 @pytest.mark.parametrize("seeds", [0, 3])
