@@ -109,14 +109,15 @@ def test_the_curve_is_the_determinant_of_the_motion(name, motion, drawn_at) -> N
 @pytest.mark.parametrize("drawn_at", [0.0, 5.0])
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_counted_labels_agree_with_the_curve(motion, drawn_at) -> None:
-    """Within what a lattice that scales along with the balls leaves: whole planes of voxels come and go."""
+    """At times when tissue has moved by voxels: less than half of one leaves every label as it was."""
     grid = Grid((40, 40, 32), affine_of("RAS", (0.75, 0.8, 1.0), (23, -14, 31)))
     trajectory, labels = AnalyticTrajectory(grid, *MOTIONS[motion]), two_balls(grid, drawn_at)
-    found = region_volumes([trajectory], labels, [B, C])
-    for t in (B, C):
+    times = [A, B] if drawn_at > C else [B, C]
+    found = region_volumes([trajectory], labels, times)
+    for t in times:
         values = carried(trajectory, labels, t)
         counted = [(values == label).sum() * labels.voxel_mm3 for label in (1, 4)]
-        assert counted == pytest.approx(found.mm3[0][:, found.times.index(t)], rel=0.08)
+        assert counted == pytest.approx(found.mm3[0][:, found.times.index(t)], rel=0.06)
 
 
 def test_carried_labels_lie_where_the_tissue_has_gone() -> None:
