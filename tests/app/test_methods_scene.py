@@ -26,11 +26,15 @@ class Fitted(GrowingTrajectory):
 
     def __init__(self, images, level):
         super().__init__(GRID, images[0].tensor(), times=[0.0, 3.0])
-        self.scans = (
+        self.seen = (
             SeenScan(0, 0.0, "a", images[0].tensor()),
             SeenScan(2, 3.0, "c", images[2].tensor(), gain=GAIN),
         )
         self.level, self.asked = level, []
+
+    @property
+    def scans(self):
+        return self.seen
 
     def predict(self, t, grid=None, carry="neighbours", *, without=None):
         self.asked.append((t, carry, without))

@@ -261,7 +261,7 @@ class TestChanged:
     def test_other_scans_are_another_project(self, qtbot, project, scans):
         open_and_wait(qtbot, project, scans[:2])
         assert project.session.project is None
-        assert project.window.windowTitle().startswith("scan_0")
+        qtbot.waitUntil(lambda: project.window.windowTitle().startswith("scan_0"), timeout=TIMEOUT_MS)
 
 
 class TestAutosave:
