@@ -48,7 +48,7 @@ bench: .venv/.run | system ## run the scripts in bench/, which print tables [PUB
 		case "$$script" in \
 			*/bench_noder.py) set -- $(PUBLISHED:%=--published %) ;; \
 			*/bench_quality.py) set -- $(DATA:%=--data %) $(CACHE:%=--cache %) ;; \
-			*/bench_register.py) continue ;; \
+			*/bench_register.py | */bench_soak.py) continue ;; \
 			*) set -- ;; esac; \
 		echo "== $$script"; $(ON_DISPLAY) $(BIN)/python "$$script" "$$@"; done
 

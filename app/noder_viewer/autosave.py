@@ -181,8 +181,8 @@ class Autosave(QObject):
             QTimer.singleShot(0, self.offer)
 
     def _on_written(self, value: object) -> None:
-        if not isinstance(value, Written):
-            return
+        if not isinstance(value, Written) or self._controller.is_down:
+            return  # what was written last is told when the folder has gone already
         self._last = value
         if self._taken is not None:
             self._taken.remove()
