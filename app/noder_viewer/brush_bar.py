@@ -61,7 +61,7 @@ class BrushBar(QGroupBox):
         self.shape.setAccessibleName("Shape of the brush")
         self.shape.setToolTip("A disc in the slice, or a ball that reaches into its neighbours")
         self.shape.activated.connect(self._on_changed)
-        self.undo, self.redo, self.save = QPushButton("Undo"), QPushButton("Redo"), QPushButton("Save labels…")
+        self.undo, self.redo, self.save = QPushButton("Undo"), QPushButton("Redo"), QPushButton("Save…")
         self.undo.setToolTip("Take back the last stroke (Ctrl+Alt+Z)")
         self.redo.setToolTip("Paint it again (Ctrl+Alt+Y)")
         self.save.setToolTip("As NIfTI, on the voxels of the first scan")
@@ -124,6 +124,8 @@ class BrushBar(QGroupBox):
         self.radius.setValue(self.radius.value() * STEP if larger else self.radius.value() / STEP)
 
     def _lay_out(self) -> None:
+        for box, width in ((self.shape, 90), (self.radius, 76), (self.label, 52)):
+            box.setMinimumWidth(width)  # a style asks for more than their texts need, and the window has to stay small
         grid = QGridLayout()
         grid.setSpacing(4)
         grid.addWidget(self.paint, 0, 0)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -102,7 +103,9 @@ class VolumeView(QWidget):
         self._button = QPushButton("Open the 3D view", self)
         self._button.clicked.connect(self.build)
         self._title = ElidedLabel("3D", self)
-        self._legend = QLabel("", self, wordWrap=True)
+        # a label that wraps has its height ask for a width, and the rows of pictures then differ in height
+        self._legend = QLabel("", self)
+        self._legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._legend.setAccessibleName("Legend of the 3D view")
         self._canvas_place = QHBoxLayout()
         self._menu = QMenu(self)
