@@ -81,6 +81,7 @@ class Latest(QObject):
         super().__init__(parent)
         self._task: Task | None = None
         self._waiting: Callable[[Task], object] | None = None
+        self._is_down = False
 
     @property
     def busy(self) -> bool:
@@ -103,7 +104,11 @@ class Latest(QObject):
             self._task.cancel()
 
     def shut_down(self, wait_ms: int = 15_000) -> None:
-        """Cancel and wait: a `QThread` must not be destroyed while it runs."""
+        """Cancel and wait: a `QThread` must not be destroyed while it runs. Nothing is emitted any more.
+
+        What the task has just sent may still be on its way, to widgets that are gone by then.
+        """
+        self._is_down = True
         self.cancel()
         if self._task is not None:
             self._task.wait(wait_ms)
@@ -117,7 +122,7 @@ class Latest(QObject):
         self._task.start()
 
     def _is_stale(self) -> bool:
-        return self.sender() is not self._task
+        return self._is_down or self.sender() is not self._task
 
     def _on_reported(self, value: object) -> None:
         if not self._is_stale():
