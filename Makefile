@@ -30,7 +30,7 @@ else
 endif
 
 test: .venv/.test | system ## run all tests
-	$(ON_DISPLAY) $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/.dev ## ruff, its formatting, and mypy
 	$(BIN)/ruff check .

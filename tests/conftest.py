@@ -21,9 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums in one order, and room for
 hypothesis.settings.register_profile("noder", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("noder")
 
-_HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-if not _HAS_DISPLAY:
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+def _has_display() -> bool:
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@pytest.hookimpl(trylast=True)  # pytest-xvfb has started this process's own display by then
+def pytest_configure() -> None:
+    if not _has_display():
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,8 +44,8 @@ def _isolated_qt_settings() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Say why an OpenGL test cannot work, where Qt would abort or draw nothing at all."""
-    if item.get_closest_marker("gl") and not _HAS_DISPLAY:
-        pytest.fail('there is no display: `make test`, `xvfb-run -a pytest` or `-m "not gl"`', pytrace=False)
+    if item.get_closest_marker("gl") and not _has_display():
+        pytest.fail('there is no display: `make test`, Xvfb on the PATH, or `-m "not gl"`', pytrace=False)
 
 
 @pytest.hookimpl(trylast=True)
