@@ -173,8 +173,10 @@ _DATE = re.compile(
     r"(?<!\d)((?:1[89]|2[01])\d\d)([-_.]?)(\d\d)\2(\d\d)(?:[T_ -]?(\d\d)[:.-]?(\d\d)[:.-]?(\d\d))?(?!\d)"
 )
 _LONG_UNITS = "months?|mo|years?|yrs?|weeks?|wks?|days?"
+_AMOUNT = r"(\d{1,4}(?:\.\d{1,3})?)"
 _AGE = re.compile(
-    rf"(?<![a-z0-9])(?:(?:({_LONG_UNITS})[-_]?|([my]))(\d{{1,4}})|(\d{{1,4}})({_LONG_UNITS}|[my])|(baseline|bl))(?![a-z0-9])",
+    rf"(?<![a-z0-9])(?<!\d\.)(?:(?:({_LONG_UNITS})[-_]?|([my])){_AMOUNT}|{_AMOUNT}({_LONG_UNITS}|[my])|(baseline|bl))"
+    r"(?![a-z0-9]|\.\d)",
     re.IGNORECASE,
 )
 _VISIT = re.compile(
@@ -195,7 +197,7 @@ def dates_in_names(scans: Sequence[Given]) -> Timing | str | None:
 
 
 def ages_in_names(scans: Sequence[Given]) -> Timing | None:
-    """ses-M12, m06, y2, 24months, baseline: months, years, weeks or days in a name."""
+    """ses-M12, m06, y2, 24months, 0.5y, baseline: months, years, weeks or days in a name."""
     found = _in_names(scans, _ages_of)
     if found is None:
         return None

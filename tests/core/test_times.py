@@ -251,6 +251,9 @@ def test_a_time_of_day_orders_one_session_only(tmp_path: Path) -> None:
         (("bl.nii", "m06.nii", "y2.nii"), [0, 6, 24], "months"),
         (("p_baseline.nii", "p_3years.nii"), [0, 3], "years"),
         (("a_week2.nii", "a_day3.nii"), [14, 3], "days"),
+        (("visit_0.0y.nii", "visit_0.6y.nii", "visit_2.5y.nii"), [0, 0.6, 2.5], "years"),  # not 0, 6 and 5 years
+        (("M0.5.nii", "M12.nii"), [0.5, 12], "months"),
+        (("v1.2.3y.nii", "v1.2.4y.nii"), [0, 1], "index"),  # a version: says nothing of time
         (("p01_visit1.nii", "p01_visit3.nii"), [1, 3], "index"),
         (("p1_study1_T1W.nii", "p1_study2_T1W.nii"), [1, 2], "index"),
         (("sub-1_ses-01_T1w.nii", "sub-1_ses-04_T1w.nii"), [1, 4], "index"),
