@@ -60,10 +60,12 @@ def style_sheet() -> str:
 QMainWindow::separator {{ background: {now.background}; width: 5px; height: 5px; }}
 QMainWindow::separator:hover {{ background: {now.accent}; }}
 QToolTip {{ background: {now.field}; color: {now.text}; border: 1px solid {now.line}; padding: 4px; }}
+QSplitter::handle {{ background: {now.background}; }}
+QSplitter::handle:hover {{ background: {now.accent}; }}
 QDockWidget {{ font-weight: 600; }}
 QDockWidget::title {{ background: {now.panel}; padding: 7px 8px; }}
-QGroupBox {{ border: 1px solid {now.line}; border-radius: 4px; margin-top: 18px; padding: 2px; }}
-QGroupBox::title {{ subcontrol-origin: margin; left: 6px; color: {now.muted}; }}
+QGroupBox {{ border: 1px solid {now.line}; border-radius: 4px; margin-top: 22px; padding: 2px; }}
+QGroupBox::title {{ subcontrol-origin: margin; left: 6px; padding: 2px 0; color: {now.muted}; }}
 QGroupBox[switch="true"]::title {{ color: {now.text}; }}
 QPushButton {{ background: {now.field}; border: 1px solid {now.line}; border-radius: 4px; padding: 5px 12px; }}
 QPushButton:hover {{ border-color: {now.accent}; }}
