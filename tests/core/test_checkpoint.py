@@ -92,7 +92,7 @@ def test_the_command_killed_in_the_middle_resumes_to_the_same_file(tmp_path: Pat
     for k, scan in enumerate(series.scans):
         paths.append(str(tmp_path / f"scan_{k}.nii.gz"))
         write_volume(Path(paths[-1]), scan.image.numpy(), scan.image.grid)
-    often = "import noder.fit; noder.fit.CHECKPOINT_EVERY_S = 0.0; from noder.cli import main; main()"
+    often = "import noder.fit; noder.fit.CHECKPOINT_EVERY_S = 0.1; from noder.cli import main; main()"
     settings = [f"--set={name}={value}" for name, value in {**QUICK, "middle_iterations": 60}.items()]
 
     def command(out: str, *more: str) -> list[str]:

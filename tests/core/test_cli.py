@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from cli_kit import noder
 from engine_kit import box_grid, moving_series
 
 from noder.image import write_volume
@@ -18,11 +19,8 @@ from noder.image import write_volume
 SHORT = [f"--set={name}_iterations=8" for name in ("coarse", "middle", "fine")]
 
 
-def noder(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        [sys.executable, "-c", "from noder.cli import main; main()", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+COMMAND = [sys.executable, "-c", "from noder.cli import main; main()"]
+"""A process of its own, where it matters that it is one."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,8 @@ def cine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def out(cine: Path) -> Path:
     folder = cine.parent / "out"
-    done = noder("fit", cine, "--frames", "1:6", "--hold-out", "1,3", "-o", folder, "--quiet", *SHORT)
+    line = ["fit", str(cine), "--frames", "1:6", "--hold-out", "1,3", "-o", str(folder), "--quiet", *SHORT]
+    done = subprocess.run([*COMMAND, *line], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "held out" in done.stdout
     assert done.stderr == ""
@@ -168,17 +167,8 @@ def test_nan_voxels_name_their_remedy_and_it_works(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_stops_the_fit_and_keeps_what_there_is(cine: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from noder.cli import main; main()",
-        "fit",
-        str(cine),
-        "-o",
-        str(tmp_path),
-    ]
     running = subprocess.Popen(
-        [*command, "--set", "coarse_iterations=2000"],
+        [*COMMAND, "fit", str(cine), "-o", str(tmp_path), "--set", "coarse_iterations=2000"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

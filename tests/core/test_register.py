@@ -1,14 +1,13 @@
 """`noder register` and `noder warp` from outside, and its files as ITK and FSL read them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from cli_kit import noder
 from engine_kit import box_grid, push, texture
 from fsl.data.image import Image as FslImage
 from fsl.transform import fnirt, nonlinear
@@ -32,13 +31,6 @@ QUICK = [
         "coarse_iterations": 25, "middle_iterations": 25, "fine_iterations": 25, "smoothness": 0.1,
     }.items()
 ]  # fmt: skip
-
-
-def noder(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from noder.cli import main; main()", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def stored(path: Path, volume: torch.Tensor, grid: Grid, frame: Grid, shift: tuple[float, ...] = (0, 0, 0)) -> Path:

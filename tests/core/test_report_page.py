@@ -4,8 +4,6 @@ import base64
 import hashlib
 import io
 import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,6 +13,7 @@ import imageio.v3 as imageio
 import nibabel
 import numpy as np
 import pytest
+from cli_kit import noder
 from engine_kit import SHORT, moving_series
 
 from noder.fit import FitResult, fit
@@ -222,11 +221,6 @@ class TestPlot:
 
     def test_a_flat_curve_has_an_axis(self) -> None:
         assert "nan" not in plot("flat", [Line("a", [0, 1], [0.0, 0.0])], "time")
-
-
-def noder(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from noder.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 class TestCommand:
