@@ -29,10 +29,14 @@ MEASURE_AFTER_MS = 120
 
 
 class Measuring(QObject):
-    """Emits `changed` when strokes can be undone or redone, or something has begun or ended; `saved(path)`."""
+    """Emits `changed` when strokes can be undone or redone, or something has begun or ended.
+
+    Of files: `saved(path)`, or `failed(sentence)` for what could not be read, measured or written.
+    """
 
     changed = Signal()
     saved = Signal(object)
+    failed = Signal(str)
 
     def __init__(self, window: MainWindow, session: Session, presenter: Presenter, parent: QObject) -> None:
         super().__init__(parent)
@@ -310,6 +314,7 @@ class Measuring(QObject):
         self.reading = False
         self._say("")
         self._window.banner.set_message(str(error))
+        self.failed.emit(str(error))
 
     def _say(self, words: str) -> None:
         self.words = words
