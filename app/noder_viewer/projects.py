@@ -73,7 +73,7 @@ class Projects(QObject):
         for name in _WATCHED:
             self._session.events[name].connect(self._mark)
         self._window.fit_panel.choice_changed.connect(self._mark)
-        self._window.register_panel.inputs.changed.connect(self._mark)
+        self._window.register_panel.choice_changed.connect(self._mark)
         controller.opening.project_read.connect(self._on_read)
         controller.opening.opened.connect(self._on_opened)
 
