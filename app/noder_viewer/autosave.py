@@ -20,6 +20,7 @@ from PySide6.QtCore import QLockFile, QObject, QTimer
 from noder_viewer.jobs import PROJECT
 from noder_viewer.loader import Latest
 from noder_viewer.project_jobs import AUTOSAVE, WriteProject, Written
+from noder_viewer.project_parts import DRAWN
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
@@ -136,8 +137,11 @@ class Autosave(QObject):
         if last is None:
             return draft
         kept = dict(zip((id(row.result) for row in last.draft.fits), last.fits_in, strict=True))
-        fits = (dataclasses.replace(row, saved_in=row.saved_in or kept.get(id(row.result))) for row in draft.fits)
-        draft = dataclasses.replace(draft, fits=tuple(fits))
+        rows = (dataclasses.replace(row, saved_in=row.saved_in or kept.get(id(row.result))) for row in draft.rows)
+        draft = dataclasses.replace(draft, rows=tuple(rows))
+        regions, before = draft.regions, last.regions
+        if regions is not None and regions.file is None and before is not None and before.labels is regions.labels:
+            draft = dataclasses.replace(draft, regions=dataclasses.replace(regions, saved_in=before.saved_in))
         if draft.pair_in is None and draft.pair is last.draft.pair:
             draft = dataclasses.replace(draft, pair_in=last.pair_in)
         return draft
@@ -187,9 +191,12 @@ class Autosave(QObject):
         if self._taken is not None:
             self._taken.remove()
             self._taken = None
-        for folder in self.folder.iterdir():
-            if folder.is_dir() and folder not in (*value.fits_in, value.pair_in):
-                shutil.rmtree(folder, ignore_errors=True)
+        drawn = None if value.regions is None else value.regions.file
+        for path in self.folder.iterdir():
+            if path.is_dir() and path not in (*value.fits_in, value.pair_in):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.match(f"{DRAWN}*") and path != drawn:
+                path.unlink(missing_ok=True)
 
     def _on_failed(self, error: object) -> None:
         self._key = None

@@ -33,7 +33,8 @@ class Drawing:
     """A label map that strokes change. What `labels` gave before a stroke began is never changed by it."""
 
     def __init__(self, labels: LabelMap) -> None:
-        self.labels = labels
+        self.labels = self._base = self._first = labels
+        self._reaches_first = True
         self._start: Labels | None = None
         self._last: Point | None = None
         self._touched: Box | None = None
@@ -57,6 +58,7 @@ class Drawing:
 
     def begin(self) -> None:
         """A stroke begins."""
+        self._base = self.labels
         self._start, self._last, self._touched = self.labels.values, None, None
         self.labels = replace(self.labels, values=self._start.copy())
 
@@ -76,7 +78,9 @@ class Drawing:
         """The stroke ends; whether it changed anything."""
         start, box, self._start = self._start, self._touched, None
         if start is None or box is None or (start[box] == self.labels.values[box]).all():
+            self.labels = self._base
             return False
+        self._reaches_first &= len(self._done) < MOST_UNDONE
         self._done = [*self._done, Stroke(box, start[box].copy(), self.labels.values[box].copy())][-MOST_UNDONE:]
         self._undone = []
         return True
@@ -86,6 +90,8 @@ class Drawing:
         if self._done and not self.is_drawing:
             self._undone.append(self._done.pop())
             self._put(self._undone[-1].box, self._undone[-1].before)
+            if self._reaches_first and not self._done:
+                self.labels = self._first
 
     def redo(self) -> None:
         """Paint again what was taken back last."""

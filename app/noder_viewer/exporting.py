@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -95,13 +96,17 @@ class Exporting(QObject):
 
     def save_all(self, folder: Path) -> None:
         """Save every fit of the list that was not saved, in a folder of its own under `folder`."""
-        rows = tuple((row, unused(folder / row.file_name)) for row in self._session.fits if row.is_unsaved)
+        rows, taken = [], list[Path]()
+        for row in self._session.fits:
+            if row.is_unsaved:  # "a/b" and "a-b" are two names, and would be one folder
+                taken.append(unused(folder / row.file_name, taken))
+                rows.append((row, taken[-1]))
         if not rows or self._saves.busy:
             return
         self._saving = None
         self._session.status = f"Saving {len(rows)} fits…"
         self._settings.set_folder("save", folder)
-        self._saves.submit(SaveAll(rows, folder))
+        self._saves.submit(SaveAll(tuple(rows), folder))
 
     def shut_down(self) -> None:
         """Stop writing; a fit that is being saved is waited for."""
@@ -151,10 +156,15 @@ class Exporting(QObject):
         self.failed.emit(str(error))
 
 
-def unused(folder: Path) -> Path:
-    """`folder`, or the first of folder-2, folder-3, ... where there is nothing yet."""
-    numbered = (folder.with_name(f"{folder.name}-{k}") for k in itertools.count(2))
-    return next(path for path in itertools.chain([folder], numbered) if not path.exists())
+def unused(path: Path, taken: Collection[Path] = ()) -> Path:
+    """`path`, or the first of path-2, path-3, ... where there is nothing yet and which is not `taken`.
+
+    A file keeps its ending; what follows the point of a number, as in a folder "weight 0.5", is none.
+    """
+    ending = path.suffix if path.suffix[1:2].isalpha() else ""
+    stem = path.name.removesuffix(ending)
+    numbered = (path.with_name(f"{stem}-{k}{ending}") for k in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if each not in taken and not each.exists())
 
 
 def _times_in_use(result: FitResult) -> tuple[float, ...]:

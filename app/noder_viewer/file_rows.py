@@ -103,8 +103,10 @@ class ImageRow(FileDrop):
         return self._source
 
     def set_source(self, source: Source | None) -> None:
-        """Show `source` as what is chosen."""
-        self._source = source
+        """Show `source` as what is chosen; one that names nothing is none."""
+        if source is not None and source.scan is not None:  # it may have been labelled anew since
+            source = next((known for known in self._scans if known.scan is source.scan), source)
+        self._source = None if source is None or source.is_empty else source
         self._fill()
 
     def set_path(self, path: Path | None) -> None:

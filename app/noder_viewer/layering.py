@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +110,9 @@ class Layering(QObject):
             self._turn.start()
 
     def _on_read(self, read: object) -> None:
-        fresh = []
+        fresh, taken = [], {layer.key for layer in self._session.layers}  # those of a project have their own numbers
         for layer in cast("list[Layer]", read):
-            self._count += 1
+            self._count = next(n for n in itertools.count(self._count + 1) if f"layer {n}" not in taken)
             colours = _FRESH[self._count % len(_FRESH) - 1]
             fresh.append(
                 dataclasses.replace(

@@ -29,16 +29,22 @@ MEASURE_AFTER_MS = 120
 
 
 class Measuring(QObject):
-    """Emits `changed` when strokes can be undone or redone, or something has begun or ended; `saved(path)`."""
+    """Emits `changed` when strokes can be undone or redone, or something has begun or ended.
+
+    Of files: `saved(path)`, or `failed(sentence)` for what could not be read, measured or written.
+    """
 
     changed = Signal()
     saved = Signal(object)
+    failed = Signal(str)
 
     def __init__(self, window: MainWindow, session: Session, presenter: Presenter, parent: QObject) -> None:
         super().__init__(parent)
         self._window, self._session, self._presenter = window, session, presenter
         self._drawing: Drawing | None = None
         self._earlier: ShownRegions | None = None
+        self._undrawn: ShownRegions | None = None
+        self._before_stroke: ShownRegions | None = None
         self._measured: tuple[ShownRegions | None, Trajectory | None] = (None, None)
         self.words, self.reading = "", False
         self._reader, self._measurer, self._writer = Latest(self), Latest(self), Latest(self)
@@ -82,7 +88,8 @@ class Measuring(QObject):
             session.regions = None
             return
         same = regions is not None and files.labels is not None and files.labels == regions.source
-        if same and regions is not None and regions.changed and files.time == regions.time:
+        drawn = regions is not None and (regions.changed or regions.saved_in is not None)
+        if same and drawn and regions is not None and files.time == regions.time:
             files = replace(files, labels=None)  # names or points are added to what was drawn since
         self.reading = True
         self._say("Reading the labels…")
@@ -127,7 +134,8 @@ class Measuring(QObject):
     def end_stroke(self) -> None:
         """The mouse button is up."""
         if self._drawing is not None and self._drawing.is_drawing:
-            self._drawing.end()
+            if not self._drawing.end():
+                self._session.regions = self._before_stroke
             self._still.start()
             self.changed.emit()
 
@@ -181,6 +189,15 @@ class Measuring(QObject):
         plot.deleteLater()
         self._on_written(write_picture(path, png))
 
+    def set_saved(self, regions: ShownRegions, path: Path) -> None:
+        """A file holds `regions` now; what has been drawn since is not in it."""
+        session, figures = self._session, self._session.region_figures
+        if session.regions is None or session.regions.labels is not regions.labels:
+            return
+        session.regions = replace(session.regions, changed=False, saved_in=path)
+        if figures is not None:  # what was measured of it holds
+            session.region_figures = replace(figures, regions=session.regions)
+
     def shut_down(self) -> None:
         """Stop all that runs."""
         self._still.stop()
@@ -196,13 +213,17 @@ class Measuring(QObject):
         if session.regions is None:
             return
         if self._drawing is None or self._drawing.labels is not session.regions.labels:
-            self._drawing = Drawing(session.regions.labels)
+            self._drawing, self._undrawn = Drawing(session.regions.labels), session.regions
+        self._before_stroke = session.regions
         self._drawing.begin()
 
     def _show_drawing(self) -> None:
-        regions = self._session.regions
+        regions, first = self._session.regions, self._undrawn
         if regions is not None and self._drawing is not None:
-            self._session.regions = regions.drawn(self._drawing.labels, 0)
+            drawn = regions.drawn(self._drawing.labels, 0)
+            if first is not None and first.labels is drawn.labels:  # all strokes are undone
+                drawn = replace(drawn, changed=first.changed, saved_in=first.saved_in)
+            self._session.regions = drawn
         self.changed.emit()
 
     def _go_to_labels(self) -> None:
@@ -229,7 +250,8 @@ class Measuring(QObject):
         if scan is None or not session.series.grid.matches(regions.labels.grid):
             session.regions = None
         elif scan.time != regions.time:
-            session.regions = replace(regions, labels=replace(regions.labels, time=scan.time), own=())
+            moved = replace(regions.labels, time=scan.time)
+            session.regions = replace(regions, labels=moved, own=(), own_files=())
 
     def _on_regions(self) -> None:
         if self._session.regions is None:
@@ -280,23 +302,19 @@ class Measuring(QObject):
         return None if self._session.regions is None else self._session.regions.labels
 
     def _on_written(self, value: object) -> None:
-        session = self._session
         if isinstance(value, tuple):
             regions, path = value
-            if session.regions is not None and session.regions.labels is regions.labels:
-                figures = session.region_figures
-                session.regions = replace(session.regions, changed=False)
-                if figures is not None:
-                    session.region_figures = replace(figures, regions=session.regions)
+            self.set_saved(regions, path)
         else:
             path = value
-        session.status = f"Written: {path}"
+        self._session.status = f"Written: {path}"
         self.saved.emit(path)
 
     def _on_failed(self, error: object) -> None:
         self.reading = False
         self._say("")
         self._window.banner.set_message(str(error))
+        self.failed.emit(str(error))
 
     def _say(self, words: str) -> None:
         self.words = words

@@ -110,7 +110,8 @@ class Opening(QObject):
             self._session.activity = ""
         elif key == UNDO and self._earlier is not None and not self._session.activity:
             earlier = self._earlier
-            self._put_aside("The later fit had not been saved.")
+            sentence = "The later fit had not been saved." if self._session.is_unsaved else _not_saved(self._session)
+            self._put_aside(sentence, leaves=True)
             self._session.restore(earlier)
             self._show_config()
         elif key == STOP_AND_OPEN:
@@ -126,7 +127,7 @@ class Opening(QObject):
         """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
-        self._put_aside(_not_saved(session), [*value.series.notes, *notes_on_voxels(value.series)])
+        self._put_aside(_not_saved(session), [*value.series.notes, *notes_on_voxels(value.series)], leaves=True)
         self._registering.leave()
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder
@@ -155,11 +156,14 @@ class Opening(QObject):
         self._presenter.refresh()
         self.opened.emit()
 
-    def _put_aside(self, sentence: str, notes: Sequence[str] = ()) -> None:
-        """An unsaved fit is about to be replaced: keep it for an Undo. `notes` are said with it, or alone."""
+    def _put_aside(self, sentence: str, notes: Sequence[str] = (), *, leaves: bool = False) -> None:
+        """An unsaved fit is about to be replaced: keep it for an Undo. `notes` are said with it, or alone.
+
+        `leaves`: so is the series, and strokes on it.
+        """
         session = self._session
         self._earlier = None
-        if session.is_unsaved:
+        if session.is_unsaved or (leaves and _has_strokes(session)):
             self._earlier = {**session.snapshot(), **_boxes(session), "preview": None}
             words = "  ".join([*notes, sentence])
             self._window.banner.set_message(words, "info", remedy=(UNDO, f"Back to the {_found(session)}"))
@@ -220,6 +224,8 @@ def _boxes(session: Session) -> dict[str, Any]:
 
 def _found(session: Session) -> str:
     """What was found of what is open."""
+    if not session.is_unsaved:
+        return "drawn labels"
     return "fit" if session.pair is None else "registration"
 
 
@@ -227,7 +233,13 @@ def _not_saved(session: Session) -> str:
     n = sum(row.is_unsaved for row in session.fits)
     if n > 1:
         return f"{n} fits of the series that was open before had not been saved."
+    if not session.is_unsaved:
+        return "The labels that were drawn on the series before had not been saved."
     return f"The {_found(session)} that was shown before had not been saved."
+
+
+def _has_strokes(session: Session) -> bool:
+    return session.regions is not None and session.regions.changed
 
 
 def _number(text: str) -> float:

@@ -48,6 +48,16 @@ class Source:
     volume: int | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it names nothing."""
+        return self.path is None and self.scan is None
+
+    def is_like(self, other: Source) -> bool:
+        """Whether it is the same image; the first volume is meant where none is named."""
+        same = self.path == other.path and self.scan is other.scan
+        return same and (self.volume or 0) == (other.volume or 0)
+
+    @property
     def name(self) -> str:
         """How a row calls it."""
         return self.label or ("" if self.path is None else self.path.name)
@@ -71,6 +81,11 @@ class RegisterChoice:
     device: str = "auto"
     max_seconds: float | None = None
     nan_to_zero: bool = False
+
+    def is_like(self, other: RegisterChoice) -> bool:
+        """Whether it asks for the same."""
+        same = self.fixed.is_like(other.fixed) and self.moving.is_like(other.moving)
+        return same and dataclasses.replace(self, fixed=other.fixed, moving=other.moving) == other
 
     def given(self, settings: NephiSettings) -> Given:
         """As it is written with the registration."""

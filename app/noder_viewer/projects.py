@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QByteArray, QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog
@@ -18,7 +16,7 @@ from noder_viewer.jobs import PROJECT, FitChoice
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT
 from noder_viewer.missing_dialog import MissingDialog
-from noder_viewer.pair_jobs import RegisterChoice, Source
+from noder_viewer.pair_jobs import RegisterChoice
 from noder_viewer.project_jobs import (
     AUTOSAVE,
     SHOWN_FIT,
@@ -29,7 +27,10 @@ from noder_viewer.project_jobs import (
     draft_of,
     unused_folder,
 )
-from noder_viewer.view_state import OF_A_SIDE, lasting_view, plain, set_view, view_of
+from noder_viewer.project_key import ProjectKeys
+from noder_viewer.project_parts import METHODS, methods_as_dict
+from noder_viewer.region_state import ShownRegions
+from noder_viewer.view_state import OF_A_SIDE, plain, set_view, view_of
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
@@ -39,7 +40,8 @@ SHOW_MISSING = "missing files"
 _FILTER = f"Projects (*{PROJECT});;All files (*)"
 _WATCHED = (
     "series", "result", "pair", "kept", "hold_out", "exclude", "mask", "saved_in", "show", "carry", "pulled",
-    "square_mm", "overlays", "window", "radiological", "activity", "fits", "period", "region_look",
+    "square_mm", "overlays", "window", "radiological", "activity", "fits", "period", "region_look", "regions", "layers",
+    "order", "look", "bars", "followed", "methods",
 )  # fmt: skip
 
 
@@ -56,8 +58,9 @@ class Projects(QObject):
         self._window, self._session, self._settings = controller.window, controller.session, controller.settings
         self._unknown: dict[str, Any] = {}
         self._clean: object = None
-        self._numbers, self._numbered = itertools.count(1), WeakValueDictionary[int, Any]()
+        self._keys = ProjectKeys()
         self._is_partial = False
+        self._drawn: Path | None = None
         self._opened: ProjectOpened | None = None
         self.dialog: MissingDialog | None = None
         self._writer = Latest(self)
@@ -70,7 +73,7 @@ class Projects(QObject):
         for name in _WATCHED:
             self._session.events[name].connect(self._mark)
         self._window.fit_panel.choice_changed.connect(self._mark)
-        self._window.register_panel.inputs.changed.connect(self._mark)
+        self._window.register_panel.choice_changed.connect(self._mark)
         controller.opening.project_read.connect(self._on_read)
         controller.opening.opened.connect(self._on_opened)
 
@@ -108,7 +111,9 @@ class Projects(QObject):
     def write(self, path: Path) -> None:
         """Write the project in the background; results that were not saved go into a folder beside it."""
         self._settings.set_folder("save", path.parent)
-        self._submit(WriteProject(self.draft(), path, path.with_name(f"{path.stem}-results")))
+        results = path.with_name(f"{path.stem}-results")
+        replaces = self._drawn if self._drawn is not None and self._drawn.parent == results else None
+        self._submit(WriteProject(dataclasses.replace(self.draft(), replaces=replaces), path, results))
 
     def draft(self) -> Draft:
         """What is open now."""
@@ -120,6 +125,7 @@ class Projects(QObject):
             view["kept"] = {name: plain(session.kept[name]) for name in OF_A_SIDE if name in session.kept}
         view["layout"] = base64.b64encode(self._window.saveState(LAYOUT).data()).decode()
         draft = draft_of(session, self.fit_choice(), self._register_choice(), view)
+        view[METHODS] = methods_as_dict(session.methods, draft.fits)
         view[SHOWN_FIT] = next((k for k, row in enumerate(draft.fits) if row.key == draft.shown_fit), None)
         return dataclasses.replace(draft, unknown=self._unknown, key=self.key())
 
@@ -133,25 +139,7 @@ class Projects(QObject):
 
     def key(self) -> tuple[object, ...]:
         """Equal to an earlier one where nothing has changed that a project holds, but for place and time."""
-        session = self._session
-        kept = {} if session.kept is None else session.kept
-        things = session.series, session.result, session.pair, *map(kept.get, ("series", "result", "pair"))
-        fits = [(row.name, self._number(row.result)) for row in (*session.fits, *kept.get("fits", ())) if row.result]
-        return (
-            *map(self._number, things), *fits, session.hold_out, session.exclude, session.mask,
-            repr(lasting_view(session)), self.fit_choice(), _words_of(self._register_choice()),
-        )  # fmt: skip
-
-    def _number(self, thing: object) -> int:
-        """One for each series, result or pair for as long as it lives; equal ones by value are not compared."""
-        if thing is None:
-            return 0
-        for number, known in self._numbered.items():
-            if known is thing:
-                return number
-        number = next(self._numbers)
-        self._numbered[number] = thing
-        return number
+        return self._keys.key(self._session, self.fit_choice(), self._register_choice())
 
     def answer(self, key: str) -> None:
         """The banner's button was pressed."""
@@ -206,7 +194,7 @@ class Projects(QObject):
 
     def _leave(self) -> None:
         self._session.project, self._session.changed = None, False
-        self._unknown, self._opened, self._is_partial = {}, None, False
+        self._unknown, self._opened, self._drawn, self._is_partial = {}, None, None, False
 
     def _on_read(self, value: object) -> None:
         if isinstance(value, ProjectOpened):
@@ -245,13 +233,18 @@ class Projects(QObject):
         if value.project.series is not None:  # else its scans were found by the fit alone, with the fit's boxes
             session.hold_out, session.exclude = frozenset(value.project.hold_out), frozenset(value.project.exclude)
         session.mask = value.project.mask
-        session.fits = tuple(_as_saved_by_the_user(row, value) for row in value.fits)
+        session.fits = tuple(_as_saved_by_the_user(row, value) for row in value.parts.rows)
         shown = next((row for row in session.fits if row.result is session.result), None)
         session.shown_fit, session.saved_in = (0, None) if shown is None else (shown.key, shown.saved_in)
+        session.regions = _as_drawn_by_the_user(value.parts.regions, value)
+        if value.parts.methods is not None:
+            session.methods = value.parts.methods
 
     def _show_sides(self, value: ProjectOpened) -> None:
         """The series is looked at as it was, then the pair; then what was on screen comes back to it."""
         session, project = self._session, value.project
+        if value.parts.layers is not None:
+            session.layers = value.parts.layers
         on_screen = {name: project.view[name] for name in OF_A_SIDE if name in project.view}
         behind = project.view.get("kept", {})
         set_view(session, project.view if project.shown == "series" else {**project.view, **behind})
@@ -292,6 +285,7 @@ class Projects(QObject):
         if not value.capsule:
             self._remember_fits(value)
             self._remember_pair(value.draft.pair, value.pair_in)
+            self._remember_regions(value)
             self._session.project, self._clean, self._is_partial = value.path, value.draft.key, False
             self._add_recent(value.path)
             self._look()
@@ -300,6 +294,11 @@ class Projects(QObject):
     def _remember_fits(self, written: Written) -> None:
         """Where the fits are saved now, be their series on screen or behind the pair."""
         session, kept = self._session, self._session.kept
+        tables = [row for row in written.draft.rows if row.left_out is not None and row.saved_in is None]
+        for row in tables:  # the project itself holds them
+            session.fits = fit_rows.updated(session.fits, row.key, saved_in=written.path)
+            if kept is not None:
+                kept = {**kept, "fits": fit_rows.updated(kept["fits"], row.key, saved_in=written.path)}
         for row, folder in zip(written.draft.fits, written.fits_in, strict=True):
             session.fits = fit_rows.saved(session.fits, row.result, folder)
             if session.result is row.result:
@@ -319,6 +318,18 @@ class Projects(QObject):
         elif session.kept is not None and session.kept["pair"] is pair:
             session.kept = {**session.kept, "saved_in": folder}
 
+    def _remember_regions(self, written: Written) -> None:
+        """Which file holds the labels that were drawn, be their series on screen or behind the pair."""
+        drawn, regions, kept = written.draft.regions, written.regions, self._session.kept
+        if drawn is None or regions is None or regions is drawn or regions.saved_in is None:
+            return
+        self._drawn = regions.saved_in
+        self._controller.measuring.set_saved(regions, regions.saved_in)
+        behind = None if kept is None else kept["regions"]
+        if kept is not None and behind is not None and behind.labels is regions.labels:
+            saved = dataclasses.replace(behind, changed=False, saved_in=regions.saved_in)
+            self._session.kept = {**kept, "regions": saved, "region_figures": None}
+
     def _add_recent(self, path: Path) -> None:
         if self._controller.opening.remember:
             self._settings.add_recent([path])
@@ -331,17 +342,19 @@ class Projects(QObject):
 
 
 def _as_saved_by_the_user(row: FitRow, opened: ProjectOpened) -> FitRow:
-    """What only the autosave has kept has not been saved yet."""
+    """What only the autosave has kept has not been saved yet; a table is in the project itself."""
+    if row.left_out is not None:
+        return dataclasses.replace(row, saved_in=opened.path if opened.autosave is None else None)
     is_kept = row.saved_in is not None and opened.path.parent in row.saved_in.parents
     return dataclasses.replace(row, saved_in=None) if opened.autosave is not None and is_kept else row
 
 
-def _words_of(choice: RegisterChoice | None) -> str:
-    """To compare two choices by: a scan of the series is known by its label."""
-    if choice is None:
-        return ""
-    fixed, moving = ((source.path, source.volume, source.label) for source in (choice.fixed, choice.moving))
-    return repr((fixed, moving, dataclasses.replace(choice, fixed=Source(), moving=Source())))
+def _as_drawn_by_the_user(regions: ShownRegions | None, opened: ProjectOpened) -> ShownRegions | None:
+    """As for fits; the file of the autosave goes with it."""
+    if regions is None or regions.saved_in is None or opened.autosave is None:
+        return regions
+    is_kept = opened.path.parent in regions.saved_in.parents
+    return dataclasses.replace(regions, changed=True, saved_in=None, source=None) if is_kept else regions
 
 
 def _project_of(value: ProjectOpened) -> Path | None:

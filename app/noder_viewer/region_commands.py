@@ -48,10 +48,12 @@ class RegionCommands(QObject):
         self._window.show_panel(self._window.region_panel)
         self._window.region_panel.inputs.labels.browse()
 
-    def save_labels(self) -> None:
-        """Ask where to save the label map."""
-        if path := self._ask("Save the labels", "labels.nii.gz", "NIfTI (*.nii.gz *.nii)", ".nii.gz"):
+    def save_labels(self) -> bool:
+        """Ask where to save the label map; False: nowhere."""
+        path = self._ask("Save the labels", "labels.nii.gz", "NIfTI (*.nii.gz *.nii)", ".nii.gz")
+        if path is not None:
             self._measuring.save_labels(path)
+        return path is not None
 
     def save_volumes(self) -> None:
         """Ask where to save the volumes."""

@@ -105,6 +105,11 @@ class RegionInputs(QWidget):
         """The file that is in use; None for labels that were drawn, or none."""
         self.labels.set_path(path)
 
+    def set_given(self, own: Sequence[Path], names: Path | None) -> None:
+        """The files that are in use beside it."""
+        self.own.set_paths(own)
+        self.names.set_path(names)
+
     @property
     def time(self) -> float:
         """Of the scan that is chosen."""

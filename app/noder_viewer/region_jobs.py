@@ -61,7 +61,9 @@ class ReadRegions:
             task.check_cancelled()
             found.append(None if file is None else _own(series, k, file))
         numbers = sorted({*base.numbers, *(n for one in found if one is not None for n in one.mm3)})
-        return replace(base, names=names, own=tuple(found), numbers=tuple(numbers))
+        return replace(
+            base, names=names, own=tuple(found), numbers=tuple(numbers), own_files=files.own, names_file=files.names
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,11 @@ class SaveLabels:
     path: Path
 
     def __call__(self, task: Reporter) -> tuple[ShownRegions, Path]:
+        self.write()
+        return self.regions, self.path
+
+    def write(self) -> None:
+        """As `drawn_regions` reads it. Raises OutputError."""
         from noder.atomic import output_errors
         from noder.image import write_volume
 
@@ -120,8 +127,8 @@ class SaveLabels:
         kind = np.uint8 if values.max(initial=0) < 256 else np.uint16 if values.max() < 65536 else np.int32
         stored = np.ascontiguousarray(image.to_stored(values).astype(kind))
         with output_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             write_volume(self.path, stored, image.stored_grid)
-        return self.regions, self.path
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,16 @@ def empty_regions(series: ImageSeries, time: float) -> ShownRegions:
 
     values = np.zeros(series.grid.shape, dtype=np.int32)
     return ShownRegions(LabelMap(values, series.grid, time, "drawn labels"), _scan_image(series, time), ())
+
+
+def drawn_regions(series: ImageSeries, time: float, path: Path) -> ShownRegions:
+    """What `SaveLabels` has written: it lies on the grid that is shown, whatever its scan was aligned by."""
+    from noder.labels import LabelMap, whole_numbers
+    from noder.preprocess import read_on_grid
+
+    values, notes = read_on_grid(path, series.grid)
+    labels = LabelMap(whole_numbers(values, path.name), series.grid, time, path.name, notes)
+    return ShownRegions(labels, _scan_image(series, time), labels.labels, source=path, saved_in=path)
 
 
 def rows_of(regions: ShownRegions, figures: RegionFigures | None, t: float) -> list[tuple[int, str, list[float]]]:

@@ -68,6 +68,8 @@ class ShownRegions:
     """A label map drawn on `image`, a scan of the series; `numbers` are its labels, `own` those of each scan.
 
     `source`: the file that it was read from, None for one that was drawn; `changed` since it was read or saved.
+    `saved_in`: the file that holds what was drawn, on the reference's grid. `own_files` and `names_file` were given for
+    `own` and `names`.
     """
 
     labels: LabelMap
@@ -77,6 +79,14 @@ class ShownRegions:
     own: tuple[OwnLabels | None, ...] = ()
     source: Path | None = None
     changed: bool = False
+    saved_in: Path | None = None
+    own_files: tuple[Path, ...] = ()
+    names_file: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file that holds the label map as it is now; None where there is none."""
+        return self.saved_in or (None if self.changed else self.source)
 
     @property
     def time(self) -> float:
@@ -95,7 +105,7 @@ class ShownRegions:
     def drawn(self, labels: LabelMap, painted: int) -> ShownRegions:
         """The same with voxels painted."""
         numbers = self.numbers if painted in (0, *self.numbers) else tuple(sorted((*self.numbers, painted)))
-        return replace(self, labels=labels, numbers=numbers, changed=True)
+        return replace(self, labels=labels, numbers=numbers, changed=True, saved_in=None)
 
 
 @dataclass(frozen=True, eq=False)

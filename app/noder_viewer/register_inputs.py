@@ -62,6 +62,7 @@ class RegisterInputs(QWidget):
         self.space = QComboBox()
         self.space.addItems(["LPS", "RAS"])
         self.space.setToolTip("Axes of the landmarks' numbers: LPS (ITK, elastix, ANTs) or RAS (NIfTI, Slicer)")
+        self.space.activated.connect(self._on_changed)
         self.initial = QComboBox()
         for name, text in INITIALS.items():
             self.initial.addItem(text, name)

@@ -47,8 +47,9 @@ class _Tabs(QTabWidget):
 
 
 class RegisterPanel(QWidget):
-    """Emits what the user wants of a pair; shows what it is told."""
+    """Emits what the user wants of a pair, `choice_changed` with every change of the form; shows what it is told."""
 
+    choice_changed = Signal()
     start_requested = Signal(object)
     stop_requested = Signal()
     export_requested = Signal()
@@ -61,6 +62,7 @@ class RegisterPanel(QWidget):
         self._busy = self._free = False
         self.inputs = RegisterInputs()
         self.inputs.changed.connect(self._refresh)
+        self.inputs.changed.connect(self.choice_changed)
         self._make_search()
         self._make_buttons()
         self.bar = QProgressBar()
@@ -205,6 +207,8 @@ class RegisterPanel(QWidget):
         self.preset, self.device = QComboBox(), QComboBox()
         self.preset.setToolTip("A set of settings: faster, or more accurate")
         self.preset.activated.connect(self._on_preset)
+        for box in (self.preset, self.device):
+            box.activated.connect(self.choice_changed)
         self.more = QToolButton()
         self.more.setText("Settings")
         self.more.setCheckable(True)
@@ -214,6 +218,7 @@ class RegisterPanel(QWidget):
         self.more.toggled.connect(self._on_more)
         self.form = SettingsForm()
         self.form.changed.connect(self._on_settings_changed)
+        self.form.changed.connect(self.choice_changed)
         self.seed = QSpinBox()
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setToolTip("Equal seeds give equal registrations on one machine")
@@ -224,6 +229,8 @@ class RegisterPanel(QWidget):
         self.seconds.setSuffix(" s")
         self.seconds.setSpecialValueText("none")
         self.seconds.setToolTip("Stop after this time, with the map so far")
+        for number in (self.seed, self.seconds):
+            number.valueChanged.connect(self.choice_changed)
         self.form.add_row("Seed", self.seed)
         self.form.add_row("Time limit", self.seconds)
         self.form.hide()

@@ -34,6 +34,15 @@ _OVERLAYS = {
     "quiver_spacing_mm": "spacing of arrows",
     "quiver_scale": "length of arrows",
 }
+_REGISTER = {
+    "masks": "masks of the pair",
+    "labels": "labels of the pair",
+    "landmarks": "landmarks of the pair",
+    "space": "axes of the landmarks",
+    "initial": "initial alignment",
+    "device": "change of device",
+    "max_seconds": "time limit",
+}
 _CHOICES = {
     "method": "change of method",
     "preset": "change of preset",
@@ -51,11 +60,13 @@ def step_name(before: Values, after: Values) -> str:
     changed = [name for name in before if before[name] is not after[name] and before[name] != after[name]]
     if "data" in changed:
         return _of_data(before["data"], after["data"])
-    first = next((name for name in (*_NAMES, "overlays", "fit") if name in changed), "")
+    first = next((name for name in (*_NAMES, "overlays", "fit", "register") if name in changed), "")
     if first == "overlays":
         return _first(_OVERLAYS, changed_fields(before[first], after[first]), "change of overlays")
     if first == "fit":
         return _of_fit(before[first], after[first])
+    if first == "register":
+        return _of_register(before[first], after[first])
     return _NAMES.get(first, "change")
 
 
@@ -69,7 +80,22 @@ def _of_fit(before: Any, after: Any) -> str:
     name = next((name for name in _CHOICES if name in changed), None)
     if name is not None:
         return _CHOICES[name]
-    labels = {f.name: str(f.metadata.get("label", f.name)) for f in _fields(after.settings)}
+    return _of_settings(after.settings, changed)
+
+
+def _of_register(before: Any, after: Any) -> str:
+    turned = before.fixed.is_like(after.moving) and before.moving.is_like(after.fixed)
+    if turned and not before.fixed.is_like(after.fixed):
+        return "swap of the images"
+    if before.fixed.is_like(after.fixed) and before.moving.is_like(after.moving):
+        changed = changed_fields(before, after)
+        name = next((name for name in (*_REGISTER, "preset", "seed") if name in changed), None)
+        return {**_CHOICES, **_REGISTER}[name] if name is not None else _of_settings(after.settings, changed)
+    return "choice of an image"
+
+
+def _of_settings(settings: Any, changed: Any) -> str:
+    labels = {f.name: str(f.metadata.get("label", f.name)) for f in _fields(settings)}
     return f"change of {_first(labels, changed, 'a setting').lower()}"
 
 

@@ -1,4 +1,4 @@
-"""Undo and redo: watches what the user changes in tables, layers and settings, and puts it back.
+"""Undo and redo: watches what the user changes in tables, layers, settings and the Register tab, and puts it back.
 
 At each turn of the event loop the state is compared with the one before. What comes with another series, pair or fit
 is the program's doing and no step.
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from noder.series import ImageSeries
     from noder_viewer.controller import Controller
     from noder_viewer.fit_rows import Rows
+    from noder_viewer.pair_jobs import RegisterChoice
     from noder_viewer.shown_pair import ShownPair
 
 _FIELDS = (
     "hold_out", "exclude", "mask", "show", "carry", "pulled", "square_mm", "overlays", "window", "radiological",
     "period", "region_look", "look", "layers", "order", "bars",
 )  # fmt: skip
-_OF_THE_FIT = {"data", "fit", "hold_out", "exclude", "mask"}
+_OF_THE_FIT = {"data", "fit", "register", "hold_out", "exclude", "mask"}
+_FORMS = ("fit", "register")
+"""What is None while a text in it does not parse."""
 """What does not change while something runs."""
 
 
@@ -49,7 +52,7 @@ class Undoing(QObject):
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller)
-        self._controller, self._session = controller, controller.session
+        self._controller, self._session, self._window = controller, controller.session, controller.window
         self._histories = {False: History(), True: History()}
         self._pair: ShownPair | None = None
         self._was_fitting = False
@@ -61,6 +64,9 @@ class Undoing(QObject):
         for name in (*_FIELDS, "series", "result", "saved_in", "fits", "pair", "activity"):
             self._session.events[name].connect(self._mark)
         controller.window.fit_panel.choice_changed.connect(self._mark)
+        controller.window.register_panel.choice_changed.connect(self._on_register)
+        self._register_changed = True
+        controller.engine_ready.connect(self._on_ready)
         for opened in (controller.opening.opened, controller.projects.taken):
             opened.connect(self._on_opened)
         QApplication.instance().focusChanged.connect(self._on_focus)  # type: ignore[union-attr]
@@ -92,8 +98,9 @@ class Undoing(QObject):
         if self._pair is not known:
             if known is None or self._pair is None or self._pair.pair is not known.pair:
                 self._histories[True].clear()
-        elif self._session.series is not None and _is_of_the_user(before["data"], self._now["data"]):
-            self._record(before)
+        elif _is_of_the_user(before["data"], self._now["data"]):
+            names = before.keys() if self._session.series is not None else {"register"}
+            self._record({name: value for name, value in before.items() if name in names})
         self._was_fitting = self._session.is_fitting
         self._tell()
 
@@ -112,23 +119,25 @@ class Undoing(QObject):
         return super().eventFilter(watched, event)
 
     def _record(self, before: Values) -> None:
-        kept = {name: value for name, value in before.items() if value is not None or name != "fit"}
-        if self._now["fit"] is None:
-            kept.pop("fit", None)
+        unknown = {name for name in _FORMS if before.get(name) is None or self._now[name] is None}
+        kept = {name: value for name, value in before.items() if name not in unknown}
         if self._session.is_fitting or self._was_fitting:
-            kept.pop("carry")  # the fit's own choice while it runs
+            kept.pop("carry", None)  # the fit's own choice while it runs
         after = {name: self._now[name] for name in kept}
         held = QApplication.mouseButtons() != Qt.MouseButton.NoButton
         self.history.record(step_name(kept, after), kept, after, time.monotonic(), held=held)
 
     def _put(self, values: Values) -> None:
-        session, panel = self._session, self._controller.window.fit_panel
+        session, panel, register = self._session, self._window.fit_panel, self._window.register_panel
         for name in _FIELDS:
             if name in values:
                 setattr(session, name, values[name])
         if (choice := values.get("fit")) is not None:
             panel.set_config(choice)
             panel.set_device(choice.device)
+        if (asked := values.get("register")) is not None:
+            register.set_choice(asked)
+            register.set_device(asked.device)
         if (data := values.get("data")) is not None:
             session.result, session.saved_in = data.result, data.saved_in
             session.fits, session.shown_fit = data.fits, data.shown_fit
@@ -146,7 +155,19 @@ class Undoing(QObject):
             data = Data(session.series, session.result, session.saved_in)
         data.fits, data.shown_fit = session.fits, session.shown_fit  # rows come and go without a step
         fields = {name: getattr(session, name) for name in _FIELDS}
-        return {"data": data, "fit": self._controller.projects.fit_choice(), **fields}
+        return {"data": data, "fit": self._controller.projects.fit_choice(), "register": self._register(), **fields}
+
+    def _register(self) -> RegisterChoice | None:
+        """What stands in the Register tab; as it was where only the program has filled in something."""
+        known: RegisterChoice | None = self._now.get("register")
+        if not self._register_changed:
+            return known
+        try:
+            choice = self._window.register_panel.choice()
+        except ValueError:
+            return None
+        self._register_changed = False
+        return known if known is not None and known.is_like(choice) else choice
 
     def _tell(self) -> None:
         session = self._session
@@ -164,7 +185,18 @@ class Undoing(QObject):
         if not self._turn.isActive():
             self._turn.start()
 
+    def _on_register(self) -> None:
+        self._register_changed = True
+        self._mark()
+
+    def _on_ready(self) -> None:
+        """The engine has filled in the settings of the Register tab: no step."""
+        self._register_changed = True
+        self._now["register"] = self._register()
+
     def _on_opened(self) -> None:
+        self._controller.register_view.refresh()  # a scan of another series is no choice any more
+        self._register_changed = True
         for history in self._histories.values():
             history.clear()
         self._now = self._taken()

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from noder_viewer import session as session_module
+from noder_viewer.followed import Followed
 from noder_viewer.session import Session
 
 _OTHERWISE_KEPT = {
     "series", "result", "preview", "pair", "progress", "kept", "fits", "shown_fit", "methods", "hold_out", "exclude",
-    "mask", "saved_in", "value_range", "flicker", "followed", "paths", "regions", "region_figures", "brush", "project",
+    "mask", "saved_in", "value_range", "flicker", "paths", "layers", "regions", "region_figures", "brush", "project",
     "changed", "undoable", "redoable", "activity", "status",
 }  # fmt: skip
 """Fields of the session that are no view: data, what a project holds elsewhere, and what passes."""
-OF_A_SIDE = ("time", "cursor_mm", "window", "show", "carry")
+OF_A_SIDE = ("time", "cursor_mm", "window", "show", "carry", "period", "followed")
 """What a series and a pair have each for themselves."""
 _MOVING = ("time", "cursor_mm")
 
@@ -38,6 +39,11 @@ def set_view(session: Session, view: Mapping[str, Any]) -> None:
         if field.name in view:
             before = getattr(session, field.name)
             setattr(session, field.name, _revived(view[field.name], before, str(field.type), vars(session_module)))
+
+
+def revived(value: Any, like: Any) -> Any:
+    """What `plain` gave, in the type of `like`, which is kept where the two do not go together."""
+    return _revived(value, like, "", {})
 
 
 def plain(value: Any) -> Any:
@@ -63,6 +69,8 @@ def _revived(value: Any, like: Any, kind: str, names: Mapping[str, Any]) -> Any:
         names = vars(sys.modules[type(like).__module__])
         changes = {f.name: _revived(value[f.name], getattr(like, f.name), str(f.type), names) for f in fields}
         return dataclasses.replace(like, **changes)
+    if kind.startswith("tuple[Followed") and isinstance(value, list):
+        return _points(value, like)
     if isinstance(like, tuple) and isinstance(value, list) and len(value) == len(like):
         return tuple(_revived(new, old, "", names) for new, old in zip(value, like, strict=True))
     if kind.startswith("tuple[str") and isinstance(value, list):
@@ -77,6 +85,14 @@ def _revived(value: Any, like: Any, kind: str, names: Mapping[str, Any]) -> Any:
     if isinstance(like, bool) or not _is_number(like):
         return value if type(value) is type(like) else like
     return type(like)(value) if _is_number(value) else like
+
+
+def _points(rows: list[Any], like: tuple[Followed, ...]) -> tuple[Followed, ...]:
+    try:
+        places = [(float(r), float(a), float(s)) for r, a, s in (row["place_mm"] for row in rows)]
+        return tuple(Followed(int(row["number"]), at, row["time"]) for row, at in zip(rows, places, strict=True))
+    except (KeyError, TypeError, ValueError):
+        return like
 
 
 def _is_plain(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +30,11 @@ def project_of(folder: Path) -> Project:
     return Project(result.series, config.hold_out, config.exclude, config.mask, results=(folder,))
 
 
-def write_capsule(project: Project, folder: Path) -> Path:
+def write_capsule(project: Project, folder: Path, files: Collection[Path] = ()) -> Path:
     """Write `project` and its results as `folder`, which must not be there yet; returns the project file in it.
 
-    The images stay where they are, and their checksums are written. Raises InputError for a project without a result,
-    OutputError.
+    `files`: those of the project's parts that are copied too. All other images stay where they are, and their checksums
+    are written. Raises InputError for a project without a result, OutputError.
     """
     if not project.results:
         raise InputError("There is no fit and no registration yet: a capsule holds one. Fit first.")
@@ -44,7 +44,8 @@ def write_capsule(project: Project, folder: Path) -> Path:
         recipe_of(source, folder)  # where no command line can say it, that is told now
     with _new_folder(folder):
         copies = tuple(_copy(source, folder / name) for source, name in _named(project).items())
-        return write_project(replace(project, results=copies), folder / NAME)
+        parts = _with_copies(project.parts, files, folder)
+        return write_project(replace(project, results=copies, parts=parts), folder / NAME)
 
 
 @contextmanager
@@ -75,6 +76,15 @@ def _copy(source: Path, target: Path) -> Path:
         shutil.copy2(source / name, target / name)
     write_json(target / RESULT, _seen_from(described, target))
     return target
+
+
+def _with_copies(value: Any, files: Collection[Path], folder: Path) -> Any:
+    """The same with those of `files` that it names copied into a folder."""
+    if isinstance(value, Path):
+        return Path(shutil.copy2(value, folder)) if value in files else value
+    if isinstance(value, Mapping):
+        return {name: _with_copies(item, files, folder) for name, item in value.items()}
+    return [_with_copies(item, files, folder) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _seen_from(value: Any, folder: Path) -> Any:

@@ -22,6 +22,8 @@ SUFFIX = ".noderproj"
 FORMAT = 1
 _KIND = "noder project"
 _FILE = {"path", "relative_path", "sha256"}
+PARTS = {"layers": "layer", "regions": "file of the regions", "fits": "mask of a leave-one-out"}
+"""What else a program may keep in a project, and what its files are called where they are missing."""
 Side = Literal["series", "pair"]
 
 
@@ -31,7 +33,8 @@ class Project:
 
     `results`: folders that `save_result` or `write_registration` wrote; of each kind the last one is shown. `fit` and
     `register` are choices, and `view` is how things are looked at: names and plain values, with a `Path` where a file
-    is meant. `shown`: what is on screen. `unknown`: what a newer program has written, to be kept.
+    is meant. `shown`: what is on screen. `parts`: what else is open, values and paths by the names of `PARTS`; a path
+    that was not found is None. `unknown`: what a newer program has written, to be kept.
     """
 
     series: ImageSeries | None = None
@@ -43,6 +46,7 @@ class Project:
     results: tuple[Path, ...] = ()
     shown: Side = "series"
     view: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
     unknown: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,11 +67,15 @@ class Missing:
 
 @dataclass(frozen=True)
 class Found:
-    """A project that was read, what it lacks, and checksums of its files for who opens its results."""
+    """A project that was read, what it lacks, and checksums of its files for who opens its results.
+
+    `positions`: where each of the results that were found stands among all of them.
+    """
 
     project: Project
     missing: tuple[Missing, ...]
     hashed: dict[Path, str]
+    positions: tuple[int, ...] = ()
 
 
 def write_project(project: Project, path: Path) -> Path:
@@ -87,10 +95,10 @@ def read_project(path: Path, places: Sequence[Path] = ()) -> Found:
     document = read_document(path)
     finder = Finder(path.absolute().parent, places)
     try:
-        project = _read(document, finder)
+        project, positions = _read(document, finder)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(f"{path} is damaged: {error} is missing or odd. Take an earlier copy of it.") from error
-    return Found(project, tuple(finder.missing.values()), finder.hashed)
+    return Found(project, tuple(finder.missing.values()), finder.hashed, positions)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -182,6 +190,7 @@ def _described(project: Project, home: Path) -> dict[str, Any]:
         "register": _encoded(project.register, home),
         "results": [{**described_place(folder, home), **_recipe(folder, home)} for folder in project.results],
         "view": project.view,
+        **{name: _encoded(project.parts.get(name), home) for name in PARTS},
     }
 
 
@@ -220,22 +229,30 @@ def _merged(kept: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 # JSON -> project
 
 
-def _read(document: dict[str, Any], finder: Finder) -> Project:
+def _read(document: dict[str, Any], finder: Finder) -> tuple[Project, tuple[int, ...]]:
+    """The project, and where each of its results stands in the document."""
     series, positions = _series(document, finder)
-    found = [finder.folder(row, row["kind"]) for row in document["results"]]
+    folders = [finder.folder(row, row["kind"]) for row in document["results"]]
+    results = {k: folder for k, folder in enumerate(folders) if folder is not None}
     known = _described(Project(), finder._home)
-    return Project(
+    project = Project(
         series=series,
         hold_out=_moved(document["hold_out"], positions),
         exclude=_moved(document["exclude"], positions),
         mask=_decoded(document["mask"], finder, "mask"),
         fit=_decoded(document["fit"], finder, "file of the fit's settings"),
         register=_decoded(document["register"], finder, "file of the Register tab"),
-        results=tuple(folder for folder in found if folder is not None),
+        results=tuple(results.values()),
         shown=document["shown"],
         view=dict(document["view"]),
+        parts={
+            name: _decoded(document[name], finder, what)
+            for name, what in PARTS.items()
+            if document.get(name) is not None
+        },
         unknown={name: value for name, value in document.items() if name not in known or name == "view"},
     )
+    return project, tuple(results)
 
 
 def _series(document: Mapping[str, Any], finder: Finder) -> tuple[ImageSeries | None, dict[int, int]]:

@@ -11,36 +11,17 @@ import sys
 import numpy as np
 import pytest
 from pair_kit import choice_of, wait_for_end, write_pair
+from project_kit import autosaved, opened, saved, windows
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QMessageBox
-from window_kit import TIMEOUT_MS, choose_iterations, drop, engine, make_controller, open_and_wait, write_scans
+from window_kit import TIMEOUT_MS, choose_iterations, open_and_wait, write_scans
 
 from noder_viewer.autosave import FILE, Autosave
 
 LEFT = Qt.MouseButton.LeftButton
 
 
-@pytest.fixture
-def make(qtbot, tmp_path, monkeypatch):
-    """Makes controllers on windows that are shown; each keeps its autosaves in one folder of this test."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    made = []
-
-    def one(name="window"):
-        (tmp_path / name).mkdir(exist_ok=True)
-        controller = make_controller(tmp_path / name)
-        qtbot.addWidget(controller.window)
-        with qtbot.waitExposed(controller.window):
-            controller.window.show()
-        engine(qtbot, controller)
-        controller.window.activateWindow()
-        qtbot.wait(30)
-        made.append(controller)
-        return controller
-
-    yield one
-    for controller in made:
-        controller.shut_down()
+make = pytest.fixture(windows)
 
 
 @pytest.fixture
@@ -54,26 +35,6 @@ def fitted(qtbot, controller):
     with qtbot.waitSignal(controller.fitting.ended, timeout=TIMEOUT_MS):
         controller.window.fit_panel.request_start()
     return controller.session.result
-
-
-def saved(qtbot, controller, path):
-    with qtbot.waitSignal(controller.projects.saved, timeout=TIMEOUT_MS):
-        controller.projects.write(path)
-    return path
-
-
-def opened(qtbot, controller, path):
-    with qtbot.waitSignal(controller.projects.taken, timeout=TIMEOUT_MS):
-        assert drop(controller.window, [path])
-    controller.register_view.refresh()
-    return controller
-
-
-def autosaved(qtbot, controller):
-    controller.autosave.save()
-    qtbot.waitUntil(lambda: not controller.autosave.busy, timeout=TIMEOUT_MS)
-    assert (controller.autosave.folder / FILE).is_file()
-    return controller.autosave.folder
 
 
 def looked_at(session):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from noder_viewer.followed import Followed
 from noder_viewer.layers import Look
 from noder_viewer.layouts import Layout, LightboxSettings
 from noder_viewer.region_state import RegionLook
@@ -15,7 +16,8 @@ CHANGED = {
     "time": 3.5, "cursor_mm": (1.0, -2.0, 3.0), "show": "checkerboard", "carry": "first", "pulled": "fixed",
     "period": 800.0, "region_look": RegionLook(visible=False, hidden=frozenset({3, 1})),
     "look": Look("hot", 1.5, 0.5), "order": ("image", "quiver"), "bars": False, "layout": Layout("row"),
-    "lightbox": LightboxSettings("even", 7), "layers": (), "square_mm": 7.5, "window": (-10.0, 40.0),
+    "lightbox": LightboxSettings("even", 7), "followed": (Followed(3, (1.0, 2.0, -3.5), 2.0),),
+    "square_mm": 7.5, "window": (-10.0, 40.0),
     "radiological": True,
     "overlays": OverlaySettings(jacobian=True, jacobian_limit=0.25, quiver_scale=3.0),
 }  # fmt: skip
@@ -44,6 +46,7 @@ def test_place_and_time_do_not_last():
         {"show": "upside down"}, {"carry": 3}, {"window": [1.0]}, {"window": "wide"}, {"window": [None, True]},
         {"radiological": "yes"}, {"square_mm": None}, {"overlays": {"jacobian": 1, "quiver_scale": "long"}},
         {"overlays": 4}, {"region_look": {"hidden": ["a"]}}, {"series": 3, "fog": 2}, {"time": True},
+        {"followed": [{"number": 1}]}, {"followed": [{"number": 1, "place_mm": [1, 2], "time": 0}]}, {"followed": 3},
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_passed_over(view):

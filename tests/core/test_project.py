@@ -119,6 +119,23 @@ def test_what_is_missing_or_changed_is_told_and_the_rest_opens(study: Path) -> N
     assert project.results == ()
 
 
+def test_parts_name_files_and_results_keep_their_numbers(study: Path) -> None:
+    """What a program says of "the second result" holds although the first has gone."""
+    work, data = study / "work", study / "data"
+    shutil.copytree(work / "fit", work / "later")
+    layers = [{"path": data / "mask.nii.gz", "name": "a"}, {"path": data / "scan_2.nii.gz", "name": "b"}]
+    project = Project(results=(work / "fit", work / "later"), parts={"layers": layers, "fits": []})
+    write_project(project, work / "p.noderproj")
+    shutil.rmtree(work / "fit")
+    (data / "mask.nii.gz").unlink()
+    found = read_project(work / "p.noderproj")
+    assert found.project.parts == {"layers": [{"path": None, "name": "a"}, layers[1]], "fits": []}
+    assert {each.words for each in found.missing} == {
+        "mask.nii.gz (layer) is not there any more", "fit (fit) is not there any more",
+    }  # fmt: skip
+    assert (found.positions, found.project.results) == ((1,), (work / "later",))
+
+
 def test_files_of_one_name_in_many_folders_are_told_apart(tmp_path: Path) -> None:
     """As in BIDS: below the new place the folder above each file decides."""
     series, grid = moving_series()
