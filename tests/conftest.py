@@ -26,9 +26,10 @@ def _has_display() -> bool:
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-@pytest.hookimpl(trylast=True)  # pytest-xvfb has started this process's own display by then
-def pytest_configure() -> None:
-    if not _has_display():
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Without a display, draw none; the process that only hands out tests has none, and its workers would inherit."""
+    hands_out = session.config.getoption("dist", "no") != "no" and not hasattr(session.config, "workerinput")
+    if not hands_out and not _has_display():
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 

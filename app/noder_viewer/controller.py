@@ -105,6 +105,8 @@ class Controller(QObject):
         self.autosave = Autosave(self)
         self.preferring = Preferring(self)
         self.undoing = Undoing(self)
+        self.opening.rest.unrecorded = self.undoing.unrecorded
+        self.opening.rest.looked.connect(self.cards.mark)
         self.commands = Commands(self)
         self.closing = Closing(self)
         self.engine_is_ready = self.canvas_is_warm = self._build_when_warm = False
@@ -163,7 +165,9 @@ class Controller(QObject):
 
     def set_preset(self, name: str) -> None:
         """Choose the grey levels of a preset, a key of `window_presets.PRESETS`."""
-        if self.session.series is not None:
+        if name == AUTO and self.opening.rest.is_reading:
+            self.opening.rest.follow_levels()
+        elif self.session.series is not None:
             self.set_window(*preset(self.session, name))
 
     def set_time(self, t: float) -> None:

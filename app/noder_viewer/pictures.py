@@ -148,7 +148,17 @@ def scan_slice(scan: Scan, plane: Plane) -> Picture:
     def compute() -> Picture:
         return np.ascontiguousarray(scan.image.numpy().take(plane.index, axis=plane.axis), dtype=np.float32)
 
-    return _recent.get(scan.image, ("observed", plane.axis, plane.index), compute)
+    return _recent.get(scan.image, _key(plane), compute)
+
+
+def is_at_hand(scan: Scan, plane: Plane) -> bool:
+    """Whether `scan_slice` has no file to read."""
+    image = scan.image
+    return image.path is None or image.is_loaded or _recent.has(image, _key(plane))
+
+
+def _key(plane: Plane) -> tuple[str, int, int]:
+    return "observed", plane.axis, plane.index
 
 
 def flat(volume: Tensor, axis: int) -> Picture:
