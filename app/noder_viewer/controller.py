@@ -253,8 +253,9 @@ class Controller(QObject):
             self.window.volume.prepare(force=self._build_when_warm)
 
     def show_problem(self, problem: object) -> None:
-        """Say what went wrong."""
-        self.window.banner.set_message(str(problem))
+        """Say what went wrong; what stands there already, perhaps with a button, stays."""
+        if str(problem) not in self.window.banner.text:
+            self.window.banner.set_message(str(problem))
 
     def share_cores(self) -> None:
         """Decode slices on all cores, but leave them to a fit while one runs."""

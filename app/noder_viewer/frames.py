@@ -131,7 +131,7 @@ def _frame(session: Session, grid: Grid, t: float) -> Picture:
     if session.trajectory is not None:
         volume = session.trajectory.predict(t, grid=grid, carry=session.carry_shown)
         return np.ascontiguousarray(volume[0].cpu().numpy(), dtype=np.float32)
-    found = nearest_scan(session)
+    found = nearest_scan(session, t)
     if found is None:
         return np.zeros(grid.shape, dtype=np.float32)
     image = found[1].image

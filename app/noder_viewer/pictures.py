@@ -45,12 +45,16 @@ class SliceImage:
     opacity: float = 1.0
 
 
-def nearest_scan(session: Session) -> tuple[int, Scan] | None:
-    """Position and scan nearest in time, excluded ones left out (held-out ones are the truth, and shown)."""
+def nearest_scan(session: Session, t: float | None = None) -> tuple[int, Scan] | None:
+    """Position and scan nearest to t (None: the session's time).
+
+    Excluded ones are left out; held-out ones are the truth, and shown.
+    """
     if session.series is None:
         return None
     kept = [(k, scan) for k, scan in enumerate(session.series.scans) if k not in session.exclude]
-    return min(kept, key=lambda found: abs(found[1].time - session.time), default=None)
+    time = session.time if t is None else t
+    return min(kept, key=lambda found: abs(found[1].time - time), default=None)
 
 
 def time_words(session: Session, t: float) -> str:

@@ -49,7 +49,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "pair": ("series", "pictures", "controls", "thumbnails", "volume", "levels", "progress", "report"),
     "progress": ("progress",),
     "hold_out": ("series", "scans", "hint", "estimate"),
-    "exclude": ("series", "scans", "pictures", "hint", "estimate"),
+    "exclude": ("series", "scans", "pictures", "thumbnails", "volume", "hint", "estimate"),
     "mask": ("series", "hint"),
     "saved_in": ("series",),
     "project": ("series",),

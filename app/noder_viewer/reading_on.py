@@ -134,7 +134,8 @@ class ReadingOn(QObject):
         session.hold_out -= places
         session.exclude |= places
         self._unreadable.append(one)
-        sentence = "  ".join([*(str(each.error) for each in self._unreadable), "Until then it is left out."])
+        they = "it is" if len(self._unreadable) == 1 else "they are"
+        sentence = "  ".join([*(str(each.error) for each in self._unreadable), f"Until then {they} left out."])
         mendable = any(each.error.remedy == NAN_TO_ZERO for each in self._unreadable)
         button = (NAN_TO_ZERO, REMEDIES[NAN_TO_ZERO][0]) if mendable else None
         self._window.banner.set_message(sentence, "error", remedy=button)

@@ -11,6 +11,7 @@ from noder import align
 from noder.image import Image
 from noder.series import OFFER_TO_ALIGN
 from noder_viewer.frames import default_window
+from noder_viewer.jobs import N_THUMBNAILS
 
 N = 4
 
@@ -143,6 +144,23 @@ def test_a_file_that_breaks_off_is_named_and_left_out_and_the_rest_goes_on(qtbot
     controller.set_time(3.0)
     controller.presenter.refresh()
     assert "scan_3" in controller.presenter.scenes[2].images[0].title
+
+
+def test_the_strip_of_frames_is_made_without_it_and_the_button_stays(qtbot, controller, gate, paths):
+    """Every frame is looked for in the background too, and meets the same error."""
+    data = ball(5.0)
+    data[3, 4, 5] = np.nan
+    write_scan(paths[2], data)
+    strips = []
+    controller.presenter._thumbnails.reported.connect(strips.append)
+    open_first(qtbot, controller, paths)
+    read_all(qtbot, controller, gate)
+    qtbot.waitUntil(lambda: bool(strips) and len(strips[-1]) == N_THUMBNAILS, timeout=TIMEOUT_MS)
+    assert strips[-1][-1].data.max() > 3 * strips[-1][0].data.max()
+    problem = str(controller.opening.rest._unreadable[0].error)
+    controller.window.banner.set_message(problem, remedy=("nan_to_zero", "Replace by 0"))
+    controller.presenter.failed.emit(problem)
+    assert controller.window.banner.button.text() == "Replace by 0"
 
 
 def test_what_is_not_finite_is_mended_in_place_and_edits_stay(qtbot, controller, gate, paths):
