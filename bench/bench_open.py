@@ -2,7 +2,8 @@
 
 On a display or under Xvfb: xvfb-run -a python bench/bench_open.py [--size 256] [--scans 8] [--suffix .nii]
 
-From the drop until the first pictures are drawn, and until all that follows in the background is done.
+From the drop until the first pictures are drawn, until every scan has been read and the grey levels are those of all,
+and until all that follows in the background is done (the strip of frames, the card, the look for scans that lie apart).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["QT_API"] = "pyside6"
@@ -67,9 +69,16 @@ def opened(app: QApplication, controller: Controller, paths: list[Path]) -> None
     print(
         f"first pictures after {time.perf_counter() - began:.2f} s, {peak_mib() - base:.0f} MiB over the empty window"
     )
-    while controller.presenter.busy:
-        app.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+    wait_until(app, lambda: not controller.opening.rest.is_reading)
+    print(f"every scan read after {time.perf_counter() - began:.2f} s, {peak_mib() - base:.0f} MiB at most")
+    wait_until(app, lambda: not (controller.presenter.busy or controller.cards.busy or controller.opening.rest.busy))
     print(f"all at rest after {time.perf_counter() - began:.2f} s, {peak_mib() - base:.0f} MiB at most")
+
+
+def wait_until(app: QApplication, holds: Callable[[], bool]) -> None:
+    """Keep the window alive meanwhile."""
+    while not holds():
+        app.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
 
 
 def written(path: Path, size: int, number: int) -> Path:

@@ -14,7 +14,7 @@ class Action:
     shortcuts: tuple[str, ...] = ()
     tip: str = ""
     checkable: bool = False
-    needs: str = ""  # "" = nothing, else a word of presenter._states
+    needs: str = ""  # "" = nothing, else a word of states.states
 
 
 SEPARATOR = None

@@ -73,6 +73,20 @@ class LightboxTiles:
         return tiles
 
 
+@dataclass(frozen=True)
+class ReadTile:
+    """All that is known of a place at the time of a tile."""
+
+    session: Session
+    place: Point
+
+    def __call__(self, task: Reporter) -> object:
+        from noder_viewer.reading import read_out
+
+        share_cores(leave_one=True)
+        return read_out(self.session, self.place)
+
+
 class Arranging(QObject):
     """Lays the window out as the session says, and remembers it. `read(reading)`: what is under the mouse in a tile."""
 
@@ -83,9 +97,12 @@ class Arranging(QObject):
         super().__init__(parent)
         self._window, self._session, self._settings = window, session, settings
         self._is_down = False
-        self._lane = Latest(self)
+        self._lane, self._readings = Latest(self), Latest(self)
         self._lane.reported.connect(self._on_tiles)
-        self._lane.failed.connect(self.failed)
+        self._readings.done.connect(self._on_reading)
+        for lane in (self._lane, self._readings):
+            lane.failed.connect(self.failed)
+        self._is_over_a_tile = False
         self._soon = QTimer(self, interval=TILES_AFTER_MS, singleShot=True)
         self._soon.timeout.connect(self._make_tiles)
         session.layout = Layout.from_text(settings.look("layout"))
@@ -101,6 +118,7 @@ class Arranging(QObject):
         box.axis_requested.connect(self._set_axis)
         box.place_requested.connect(self._go_to)
         box.hovered.connect(self._read)
+        box.left.connect(self._forget)
         box.large_requested.connect(self.enlarge)
         window.full_screen.changed.connect(self._on_full_screen)
         self._show_layout()
@@ -158,6 +176,7 @@ class Arranging(QObject):
         self._settings.set_look("layout", self._session.layout.to_text())
         self._soon.stop()
         self._lane.shut_down()
+        self._readings.shut_down()
 
     def _leave_methods(self) -> None:
         """Methods side by side would lie over every layout."""
@@ -223,9 +242,16 @@ class Arranging(QObject):
         self._session.cursor_mm = place
 
     def _read(self, t: float, place: Point) -> None:
-        from noder_viewer.reading import read_out
+        self._is_over_a_tile = True
+        self._readings.submit(ReadTile(dataclasses.replace(self._session, time=t), place))
 
-        self.read.emit(read_out(dataclasses.replace(self._session, time=t), place))
+    def _forget(self) -> None:
+        self._is_over_a_tile = False
+        self._readings.cancel()
+
+    def _on_reading(self, reading: object) -> None:
+        if self._is_over_a_tile:
+            self.read.emit(reading)
 
     def _on_full_screen(self, on: bool) -> None:
         self._window.set_checked("full_screen", on)

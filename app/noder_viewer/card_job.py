@@ -11,6 +11,7 @@ import platformdirs
 
 from noder_viewer.jobs import FitChoice, Reporter, import_engine, make_config, share_cores
 from noder_viewer.recent import Recent
+from noder_viewer.rest_jobs import with_known_offer
 from noder_viewer.session import Session
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class MakeCard:
         key = (session.mask, session.exclude, tuple(id(scan.image) for scan in series.scans))
         try:
             seen = _looks.get(series.reference.image, key, lambda: look(series, session.mask, session.exclude))
-            return card(series, make_config(session, self.choice), seen, self.choice.seeds)
+            return card(with_known_offer(series), make_config(session, self.choice), seen, self.choice.seeds)
         except NoderError:  # a choice that cannot be meant is told when the fit is to start
             return None
 

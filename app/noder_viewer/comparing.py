@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer
 
 from noder_viewer import fit_rows
+from noder_viewer.awaiting import awaited_scans, with_known_scales
 from noder_viewer.compare_dialogs import BaselinesDialog, LeaveOneOutDialog, MethodLine
 from noder_viewer.fit_rows import Asked, LeaveOneOut
 from noder_viewer.jobs import Prepare
@@ -44,6 +45,7 @@ class Comparing(QObject):
             lane.failed.connect(controller.presenter.failed)
         for name in _FIELDS:
             self._session.events[name].connect(self.mark)
+        controller.presenter.fetched.connect(self.mark)
         self._connect_view()
 
     def mark(self) -> None:
@@ -63,6 +65,9 @@ class Comparing(QObject):
             return
         if self.view.set_axis(session.methods.axis):
             self._connect_slices()
+        if awaited_scans(session):  # the presenter has them read
+            return
+        session = with_known_scales(session)
         panes = shown_panes(session)
         self.view.set_choices(choices(session), panes, session.methods)
         scenes = [pane_scene(session, pane) for pane in panes]

@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Protocol, cast
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from noder_viewer.arranging import Arranging
 from noder_viewer.autosave import Autosave
@@ -53,6 +53,7 @@ from noder_viewer.time_feed import TimeFeed
 from noder_viewer.undoing import Undoing
 from noder_viewer.volume_counts import VolumeCounts
 from noder_viewer.window_presets import AUTO, preset
+from noder_viewer.wiring import wire
 
 WARM_UP_AFTER_MS = 60
 """After the window is shown: its first paint comes before the heavy imports."""
@@ -111,11 +112,9 @@ class Controller(QObject):
         self._is_down = False
         self._warm_up = Latest(self)
         self._warm_up.done.connect(self._on_warm)
+        self._warm_up.failed.connect(self.show_problem)
         self._suggested_scale = session.overlays.quiver_scale
-        self._connect_window()
-        self._connect_panels()
-        self._connect_register()
-        self._connect_pictures()
+        wire(self)
         session.events.result.connect(self._scale_arrows)
         session.events.series.connect(self._forget_since)
         session.events.activity.connect(self.share_cores)
@@ -163,7 +162,9 @@ class Controller(QObject):
 
     def set_preset(self, name: str) -> None:
         """Choose the grey levels of a preset, a key of `window_presets.PRESETS`."""
-        if self.session.series is not None:
+        if name == AUTO and self.opening.rest.is_reading:
+            self.opening.rest.follow_levels()
+        elif self.session.series is not None:
             self.set_window(*preset(self.session, name))
 
     def set_time(self, t: float) -> None:
@@ -219,89 +220,10 @@ class Controller(QObject):
             self.measuring, self.region_view, self.following, self.metering,
         )  # fmt: skip
 
-    def _connect_window(self) -> None:
-        window = self.window
-        window.paths_dropped.connect(self.open)
-        window.recent_requested.connect(self.open)
-        window.welcome.recent_requested.connect(self.open)
-        window.clear_recent_requested.connect(self._clear_recent)
-        window.shown.connect(self._on_shown)
-        window.close_requested.connect(self.closing.answer)
-        window.closing.connect(self.shut_down)
-        window.banner.remedy_requested.connect(self.opening.answer)
-        for answers in (self.registering, self.projects, self.autosave):
-            window.banner.remedy_requested.connect(answers.answer)
-        handlers = self.commands.handlers()
-        for name, action in window.actions_by_name.items():
-            # a lambda is safe here: actions are triggered in the GUI thread
-            action.triggered.connect(lambda _checked=False, run=handlers[name]: run())
-        window.welcome.files_requested.connect(self.commands.open_files)
-        window.welcome.folder_requested.connect(self.commands.open_folder)
-        window.welcome.sample_requested.connect(self.commands.open_sample)
-
-    def _connect_panels(self) -> None:
-        series, fit, overlay = self.window.series_panel, self.window.fit_panel, self.window.overlay_panel
-        series.times_requested.connect(self.opening.set_times, Qt.ConnectionType.QueuedConnection)
-        series.hold_out_requested.connect(self._set_hold_out)
-        series.exclude_requested.connect(self._set_exclude)
-        series.mask_requested.connect(self._set_mask)
-        series.browse_mask_requested.connect(self.commands.choose_mask)
-        series.scan_requested.connect(self._go_to_scan)
-        fit.start_requested.connect(self.fitting.start)
-        fit.stop_requested.connect(self.fitting.stop)
-        fit.pause_requested.connect(self.fitting.toggle_paused)
-        self.fitting.failed.connect(self._on_problem)
-        overlay.show_requested.connect(self.set_show)
-        overlay.carry_requested.connect(self.set_carry)
-        overlay.overlays_requested.connect(self.set_overlays)
-        overlay.since_now_requested.connect(self.commands.since_now)
-        overlay.window_requested.connect(self.set_window)
-        overlay.auto_window_requested.connect(self._auto_window)
-        overlay.preset_requested.connect(self.set_preset)
-        overlay.radiological_requested.connect(self._set_radiological)
-
-    def _connect_register(self) -> None:
-        panel = self.window.register_panel
-        panel.start_requested.connect(self.registering.start)
-        panel.stop_requested.connect(self.registering.stop)
-        panel.export_requested.connect(self.commands.export_registration)
-        panel.back_requested.connect(self.registering.go_back)
-        panel.landmarks.row_requested.connect(self._go_to_landmark)
-        panel.landmarks.shown_requested.connect(self._set_landmarks_shown)
-        self.registering.opened.connect(self._on_pair_opened)
-        self.registering.registered.connect(self._on_registered)
-        for bar in (panel.compare, self.window.overlay_panel.compare):
-            bar.show_requested.connect(self.set_show)
-            bar.pulled_requested.connect(self.set_pulled)
-            bar.square_requested.connect(self._set_square)
-
-    def _connect_pictures(self) -> None:
-        for view in self.window.slices:
-            self.connect_slice(view)
-            view.large_requested.connect(self.arranging.enlarge)
-        self.arranging.failed.connect(self._on_problem)
-        self.layering.failed.connect(self._on_problem)
-        self.window.layer_panel.add_requested.connect(self.commands.add_slice_layers)
-        self.arranging.read.connect(self.window.set_read_out)
-        self.window.pictures.lightbox.left.connect(self.presenter.reader.read_cursor)
-        self.window.pictures.lightbox.index_requested.connect(self._go_to_slice)
-        self.window.pictures.lightbox.levels_requested.connect(self.set_window)
-        self.window.timeline.time_requested.connect(self.set_time)
-        self.window.path_panel.time_requested.connect(self.set_time)
-        self.window.path_panel.step_requested.connect(self.window.timeline.step)
-        self.window.timeline.playing_requested.connect(self.set_playing)
-        self.window.timeline.period_requested.connect(self.time_feed.set_period)
-        self.time_feed.failed.connect(self._on_problem)
-        self.window.volume.built.connect(self.presenter.update_volume)
-        self.window.volume.layers_requested.connect(self.commands.add_layers)
-        self.presenter.failed.connect(self._on_problem)
-        self._warm_up.failed.connect(self._on_problem)
-        self.problem.connect(self._on_problem)
-
     def connect_slice(self, view: SliceView) -> None:
         """Do what a view of a slice asks for."""
-        view.index_requested.connect(self._go_to_slice)
-        view.cursor_requested.connect(self._set_cursor)
+        view.index_requested.connect(self.go_to_slice)
+        view.cursor_requested.connect(self.set_cursor)
         view.levels_requested.connect(self.set_window)
         view.hovered.connect(self.presenter.reader.read)
         view.left.connect(self.presenter.reader.read_cursor)
@@ -309,7 +231,8 @@ class Controller(QObject):
         view.menu_requested.connect(self.cursor_places.show_menu)
         view.copy_requested.connect(self.cursor_places.copy)
 
-    def _on_shown(self) -> None:
+    def warm_up_soon(self) -> None:
+        """`warm_up` once the window has been painted."""
         QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)
 
     def _on_warm(self, choices: object) -> None:
@@ -329,8 +252,10 @@ class Controller(QObject):
             self._garbage.spare_what_is_loaded()
             self.window.volume.prepare(force=self._build_when_warm)
 
-    def _on_problem(self, problem: object) -> None:
-        self.window.banner.set_message(str(problem))
+    def show_problem(self, problem: object) -> None:
+        """Say what went wrong; what stands there already, perhaps with a button, stays."""
+        if str(problem) not in self.window.banner.text:
+            self.window.banner.set_message(str(problem))
 
     def share_cores(self) -> None:
         """Decode slices on all cores, but leave them to a fit while one runs."""
@@ -351,17 +276,20 @@ class Controller(QObject):
         """A time of one series means nothing in another."""
         self.session.overlays = dataclasses.replace(self.session.overlays, since=None)
 
-    def _clear_recent(self) -> None:
+    def clear_recent(self) -> None:
+        """Forget what was opened."""
         self.settings.clear_recent()
         self.window.set_recent([])
 
-    def _go_to_slice(self, axis: int, index: int) -> None:
+    def go_to_slice(self, axis: int, index: int) -> None:
+        """The crosshair on slice `index` of an axis."""
         from noder_viewer.scene import cursor_at_index
 
         if self.session.series is not None:
             self.session.cursor_mm = cursor_at_index(self.session, axis, index)
 
-    def _set_cursor(self, axis: int, x_mm: float, y_mm: float) -> None:
+    def set_cursor(self, axis: int, x_mm: float, y_mm: float) -> None:
+        """The crosshair on a place of the slice that is shown."""
         from noder_viewer.scene import to_mm
 
         self.presenter.refresh()  # so that the place is read on the slice that is meant, not on the one before
@@ -369,21 +297,26 @@ class Controller(QObject):
         if scene is not None:
             self.session.cursor_mm = to_mm(scene, x_mm, y_mm)
 
-    def _set_hold_out(self, positions: object) -> None:
+    def set_hold_out(self, positions: object) -> None:
+        """Choose the scans that are predicted and scored, a frozenset of positions."""
         self.session.hold_out = cast("frozenset[int]", positions)
 
-    def _set_exclude(self, positions: object) -> None:
+    def set_exclude(self, positions: object) -> None:
+        """Choose the scans that are left out, a frozenset of positions."""
         excluded = cast("frozenset[int]", positions)
         self.session.hold_out -= excluded
         self.session.exclude = excluded
 
-    def _set_mask(self, path: object) -> None:
+    def set_mask(self, path: object) -> None:
+        """Choose a mask by its file; None: estimate one."""
         self.masking.take(path if isinstance(path, Path) else None)
 
-    def _set_radiological(self, on: bool) -> None:
+    def set_radiological(self, on: bool) -> None:
+        """Choose the convention of the slices."""
         self.session.radiological = on
 
-    def _go_to_scan(self, position: int) -> None:
+    def go_to_scan(self, position: int) -> None:
+        """Go to the time of a scan."""
         if position < len(self.session.times):
             self.session.time = self.session.times[position]
 
@@ -393,7 +326,7 @@ class Controller(QObject):
         if self.session.pair is not None:
             self.session.time = end_of(self.session)
 
-    def _go_to_landmark(self, row: int) -> None:
+    def go_to_landmark(self, row: int) -> None:
         """The crosshair on the landmark's dot, as it is drawn."""
         from noder_viewer.landmark_marks import places
 
@@ -401,18 +334,23 @@ class Controller(QObject):
             r, a, s = places(self.session, self.session.pair)[0][row].tolist()
             self.session.cursor_mm = (r, a, s)
 
-    def _set_landmarks_shown(self, shown: bool) -> None:
+    def set_landmarks_shown(self, shown: bool) -> None:
+        """Show or hide the landmarks of a pair."""
         self.session.overlays = dataclasses.replace(self.session.overlays, landmarks=shown)
 
-    def _set_square(self, size_mm: float) -> None:
+    def set_square(self, size_mm: float) -> None:
+        """Choose the side of a square of the checkerboard."""
         self.session.square_mm = size_mm
 
-    def _on_pair_opened(self) -> None:
+    def show_curves(self) -> None:
+        """A pair is open, and nothing is known of it yet."""
         self.window.register_panel.change_tab(SCORES, CURVES)
         self.window.register_panel.curves.clear()
 
-    def _on_registered(self) -> None:
+    def show_scores(self) -> None:
+        """A registration has ended."""
         self.window.register_panel.change_tab(CURVES, SCORES)
 
-    def _auto_window(self) -> None:
+    def auto_window(self) -> None:
+        """Grey levels from the scans themselves."""
         self.set_preset(AUTO)

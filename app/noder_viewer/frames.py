@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,12 @@ def default_window(*volumes: NDArray[np.float32]) -> Levels:
 
     Where nearly all is of one value, that of the rest; at least 1 wide where there is nothing else.
     """
-    most = max(1, 400_000 // len(volumes))
-    sample = np.concatenate([_sparse(volume, most) for volume in volumes])
+    return robust_range([sparse(volume, len(volumes)) for volume in volumes])
+
+
+def robust_range(samples: Sequence[NDArray[np.float32]]) -> Levels:
+    """`default_window` of volumes of which `sparse` has picked the voxels."""
+    sample = np.concatenate(samples)
     low, high = np.percentile(sample, ROBUST)
     if low == high:
         rest = sample[sample != low]
@@ -115,8 +120,9 @@ def default_window(*volumes: NDArray[np.float32]) -> Levels:
     return float(low), float(high) if high > low else float(low) + 1.0
 
 
-def _sparse(volume: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """About `most` voxels all over a volume; no copy of the whole is made."""
+def sparse(volume: NDArray[np.float32], n_volumes: int) -> NDArray[np.float32]:
+    """Voxels all over one of `n_volumes`, about 400 000 of all together; no copy of the whole is made."""
+    most = max(1, 400_000 // n_volumes)
     step = max(1, round((volume.size / most) ** (1 / volume.ndim)))
     return volume[tuple(slice(step // 2, None, step) if n > step else slice(None) for n in volume.shape)].reshape(-1)
 
@@ -125,7 +131,7 @@ def _frame(session: Session, grid: Grid, t: float) -> Picture:
     if session.trajectory is not None:
         volume = session.trajectory.predict(t, grid=grid, carry=session.carry_shown)
         return np.ascontiguousarray(volume[0].cpu().numpy(), dtype=np.float32)
-    found = nearest_scan(session)
+    found = nearest_scan(session, t)
     if found is None:
         return np.zeros(grid.shape, dtype=np.float32)
     image = found[1].image

@@ -49,7 +49,7 @@ def growth_rate(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLoo
         f"growth rate in % {unit}, growth > 0",
         np.where(folds, np.float32(np.nan), values),
         folds,
-        float(look.rate_limit or rate_limit(trajectory)),
+        rate_scale(trajectory, look),
         look.jacobian_opacity,
         f"rate, %/{unit.removeprefix('per ')}",
         outline=outline(folds, plane),
@@ -95,6 +95,16 @@ def jacobian_limit(trajectory: Trajectory) -> float:
 def rate_limit(trajectory: Trajectory) -> float:
     """Half width of the scale of the rate: one for all times and slices, round, from a look at a few."""
     return _recent.get(trajectory, "rate", lambda: _rate_limit(trajectory))
+
+
+def rate_scale(trajectory: Trajectory, look: OverlayLook) -> float:
+    """The half width of the rate's scale: the chosen one, else `rate_limit`."""
+    return float(look.rate_limit or rate_limit(trajectory))
+
+
+def is_rate_scale_known(trajectory: Trajectory, look: OverlayLook) -> bool:
+    """Whether `rate_scale` would have to compute nothing."""
+    return bool(look.rate_limit) or _recent.has(trajectory, "rate")
 
 
 def _growth_since(trajectory: Trajectory, t: float, plane: Plane, since: float) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from noder_viewer.cores import bound_memory
 from noder_viewer.cores import share_cores as share_cores
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Opened:
-    """A series whose data has been read, with its grey levels; `result` and `folder` of a saved fit."""
+    """A series with its grey levels; `result` and `folder` of a saved fit.
+
+    `reads_on`: only the first scan has been read, and the grey levels are its own.
+    """
 
     paths: list[Path]
     series: ImageSeries
@@ -82,6 +86,7 @@ class Opened:
     value_range: tuple[float, float]
     result: FitResult | None = None
     folder: Path | None = None
+    reads_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,9 @@ class WarmUpCanvas:
 
 @dataclass(frozen=True)
 class Read:
-    """Headers first, then all data; a folder with a result.json is a saved fit or registration. Raises InputError.
+    """Headers and the first scan; a folder with a result.json is a saved fit or registration, read whole.
+
+    Raises InputError.
 
     `options`: those of `ImageSeries.from_paths`, or of a project `places`, folders where its files may be now.
     """
@@ -153,27 +160,29 @@ class Read:
         from noder.stored_files import is_registration
 
         folder = saved_fit_folder(self.paths)
-        result = None
-        if folder is not None:
-            if is_registration(folder):
-                from noder_viewer.pair_jobs import reopened
+        if folder is None:
+            return self._first_scan(task)
+        if is_registration(folder):
+            from noder_viewer.pair_jobs import reopened
 
-                return reopened(folder, task)
-            from noder.store import load_result
+            return reopened(folder, task)
+        from noder.store import load_result
 
-            result = load_result(folder)
-            series = result.series
-        else:
-            from noder.series import ImageSeries
+        result = load_result(folder)
+        task.report(f"Reading {len(result.series.scans)} scans, {_megabytes(result.series)} MB…")
+        result.series.check()
+        return opened(self.paths, result.series, result, folder)
 
-            series = ImageSeries.from_paths(self.paths, **self.options)
-        task.report(f"Reading {len(series.scans)} scans, {_megabytes(series)} MB…")
-        series.check()
-        if result is None:
-            from noder.align import offered
+    def _first_scan(self, task: Reporter) -> Opened:
+        from noder.series import ImageSeries
+        from noder_viewer.window_presets import range_of, shared_levels
 
-            series = offered(series)
-        return opened(self.paths, series, result, folder)
+        bound_memory()
+        series = ImageSeries.from_paths(self.paths, **self.options)
+        task.report(f"Reading {series.reference.image.name}…")
+        bottom, top = range_of(series.reference.image, len(series))
+        window = shared_levels(series, exclude=range(1, len(series)))
+        return Opened(self.paths, series, window, (bottom, max(top, bottom + 1e-6)), reads_on=True)
 
 
 @dataclass(frozen=True)
@@ -309,11 +318,12 @@ class Volume:
 def make_steps(session: Session, choice: FitChoice) -> Generator[FitProgress, bool | None, FitResult]:
     """The fit of the session's series, ready to be driven; call it in the thread that drives it."""
     from noder.spread import seeds_steps
+    from noder_viewer.rest_jobs import with_known_offer
 
     share_cores(leave_one=True)
     if session.series is None:
         raise ValueError("no series is open: there is nothing to fit")
-    return seeds_steps(session.series, make_config(session, choice), choice.seeds)
+    return seeds_steps(with_known_offer(session.series), make_config(session, choice), choice.seeds)
 
 
 def make_config(session: Session, choice: FitChoice) -> FitConfig:
@@ -380,9 +390,8 @@ def _megabytes(series: ImageSeries) -> int:
 
 def opened(paths: list[Path], series: ImageSeries, result: FitResult | None, folder: Path | None) -> Opened:
     """A series whose voxels have been read, with the grey levels that suit it."""
-    from noder_viewer.frames import default_window
+    from noder_viewer.window_presets import range_of, shared_levels
 
-    volumes = [scan.image.numpy() for scan in series.scans]
-    lo, hi = default_window(*volumes)
-    bottom, top = min(float(v.min()) for v in volumes), max(float(v.max()) for v in volumes)
-    return Opened(paths, series, (float(lo), float(hi)), (bottom, max(top, bottom + 1e-6)), result, folder)
+    ranges = [range_of(scan.image, len(series.scans)) for scan in series.scans]
+    bottom, top = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return Opened(paths, series, shared_levels(series), (bottom, max(top, bottom + 1e-6)), result, folder)

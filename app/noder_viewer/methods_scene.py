@@ -73,7 +73,7 @@ def pane_scene(session: Session, pane: Pane) -> SliceScene | None:
     axis = session.methods.axis
     if session.series is None:
         return None
-    result = _result(session, pane)
+    result = result_of(session, pane)
     if pane.startswith(_FIT):
         if result is None and (session.preview is None or pane != pane_of(session.shown_fit)):
             return None
@@ -84,7 +84,7 @@ def pane_scene(session: Session, pane: Pane) -> SliceScene | None:
 
 def score(session: Session, pane: Pane) -> float | None:
     """The score of a pane's prediction at the scan that is shown; None where there is none."""
-    found, result = nearest_scan(session), _result(session, pane)
+    found, result = nearest_scan(session), result_of(session, pane)
     if found is None or result is None or result.report is None or pane == "observed":
         return None
     name = session.carry if pane.startswith(_FIT) else pane
@@ -105,14 +105,14 @@ def score_words(session: Session, pane: Pane) -> str:
 
 
 def _role(session: Session, pane: Pane, position: int) -> str:
-    result = _result(session, pane)
+    result = result_of(session, pane)
     if result is None or result.report is None:
         return ""
     role = str(result.report.rows[position]["role"])
     return f"{role}, without itself" if role == "seen" else role
 
 
-def _result(session: Session, pane: Pane) -> FitResult | None:
+def result_of(session: Session, pane: Pane) -> FitResult | None:
     """The fit that a pane shows; for what needs none the one that is shown, which has scored it."""
     if not pane.startswith(_FIT):
         return session.result
@@ -131,7 +131,7 @@ def _fit_images(session: Session, plane: Plane, *, name: str, result: FitResult 
     trajectory = session.trajectory
     if trajectory is None:
         return _plain_images(session, plane, pane="observed", of=session)
-    pane = next((p for p in choices(session) if p.startswith(_FIT) and _result(session, p) is result), "")
+    pane = next((p for p in choices(session) if p.startswith(_FIT) and result_of(session, p) is result), "")
     without = _own_position([scan.time for scan in trajectory.scans], session.time)
     data = _predicted(session, trajectory, plane, without)
     words = score_words(session, pane) if result is not None else "preview"

@@ -53,7 +53,7 @@ def contours(trajectory: Trajectory, t: float, plane: Plane, look: OverlayLook) 
     grid, moved = _motion(trajectory, t, plane, look.since)
     x, y = coordinates(grid, plane)
     length = np.linalg.norm(moved, axis=-1).squeeze(plane.axis)
-    levels = coloured_levels(trajectory, look.since)
+    levels = contour_scale(trajectory, look)
     strokes = tuple(
         _stroke(level_sets(x, y, length, [level]), colour, words(level) + (" mm" if level == levels[-1][0] else ""))
         for level, colour in levels
@@ -86,6 +86,16 @@ def coloured_levels(trajectory: Trajectory, since: float | None = None) -> tuple
     largest = _recent.get(trajectory, ("largest", since), lambda: _largest(trajectory, since))
     levels = round_levels(largest, len(CONTOURS))
     return tuple(zip(levels, CONTOURS[-len(levels) :] if levels else (), strict=True))
+
+
+def contour_scale(trajectory: Trajectory, look: OverlayLook) -> tuple[tuple[float, Colour], ...]:
+    """The levels that `contours` draws."""
+    return coloured_levels(trajectory, look.since)
+
+
+def is_contour_scale_known(trajectory: Trajectory, look: OverlayLook) -> bool:
+    """Whether `contour_scale` would have to compute nothing."""
+    return _recent.has(trajectory, ("largest", look.since))
 
 
 def round_levels(largest: float, most: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Opens scans, saved fits and registrations in the background; what is open stays until the new has been read whole."""
+"""Opens scans, saved fits and registrations in the background; what is open stays until the new can be shown."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
 from noder_viewer.pair_jobs import PairReopened
 from noder_viewer.presenter import Presenter
+from noder_viewer.reading_on import ReadingOn
 from noder_viewer.registering import Registering
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
@@ -57,6 +58,8 @@ class Opening(QObject):
         self._open_when_ended = False
         self._earlier: dict[str, Any] | None = None
         self._edit_error = ""
+        self.rest = ReadingOn(window, session, presenter, self)
+        self.rest.failed.connect(self.failed)
         self._reader = Latest(self)
         self._reader.reported.connect(self._on_reported)
         self._reader.done.connect(self._on_read)
@@ -120,7 +123,7 @@ class Opening(QObject):
                 self._registering.stop()
             else:
                 self._fitting.stop_all()
-        elif key in REMEDIES and self._wanted is not None:
+        elif key in REMEDIES and self._wanted is not None and not self.rest.mend(key):
             self.open(self._wanted.paths, **{**self._wanted.options, key: True})
 
     def take(self, value: Opened) -> None:
@@ -143,11 +146,16 @@ class Opening(QObject):
         session.activity = ""
         self._show_config()
         session.status = f"Opened {named(value.paths)}"
+        if value.reads_on:
+            self.rest.start(value.series)
+        else:
+            self.rest.cancel()
         self._done(value.paths)
 
     def shut_down(self) -> None:
         """Stop reading."""
         self._reader.shut_down()
+        self.rest.shut_down()
 
     def _done(self, paths: list[Path]) -> None:
         if self.remember:

@@ -6,6 +6,7 @@ An overlay's name is also the name of its switch in `OverlaySettings`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +76,15 @@ def motion_arrows(trajectory: Trajectory, t: float, plane: Plane, look: OverlayL
 
 OverlayFunction = Callable[["Trajectory", float, Plane, OverlayLook], Overlay]
 
+
+@dataclass(frozen=True)
+class Scale:
+    """How an overlay's scale is computed, and whether it has been."""
+
+    compute: Callable[[Trajectory, OverlayLook], object]
+    is_known: Callable[[Trajectory, OverlayLook], bool]
+
+
 OVERLAYS: dict[str, OverlayFunction] = {
     "jacobian": log_jacobian,
     "rate": growth_maps.growth_rate,
@@ -85,6 +95,13 @@ OVERLAYS: dict[str, OverlayFunction] = {
     "quiver": motion_arrows,
     "folds": growth_maps.folds,
 }
+
+
+OWN_SCALES: dict[str, Scale] = {
+    "rate": Scale(growth_maps.rate_scale, growth_maps.is_rate_scale_known),
+    "contours": Scale(motion_lines.contour_scale, motion_lines.is_contour_scale_known),
+}
+"""Overlays whose scale, one for all times and slices, takes longer than a picture may."""
 
 
 def brightness_limit(trajectory: Trajectory) -> float:

@@ -45,12 +45,16 @@ class SliceImage:
     opacity: float = 1.0
 
 
-def nearest_scan(session: Session) -> tuple[int, Scan] | None:
-    """Position and scan nearest in time, excluded ones left out (held-out ones are the truth, and shown)."""
+def nearest_scan(session: Session, t: float | None = None) -> tuple[int, Scan] | None:
+    """Position and scan nearest to t (None: the session's time).
+
+    Excluded ones are left out; held-out ones are the truth, and shown.
+    """
     if session.series is None:
         return None
     kept = [(k, scan) for k, scan in enumerate(session.series.scans) if k not in session.exclude]
-    return min(kept, key=lambda found: abs(found[1].time - session.time), default=None)
+    time = session.time if t is None else t
+    return min(kept, key=lambda found: abs(found[1].time - time), default=None)
 
 
 def time_words(session: Session, t: float) -> str:
@@ -148,7 +152,17 @@ def scan_slice(scan: Scan, plane: Plane) -> Picture:
     def compute() -> Picture:
         return np.ascontiguousarray(scan.image.numpy().take(plane.index, axis=plane.axis), dtype=np.float32)
 
-    return _recent.get(scan.image, ("observed", plane.axis, plane.index), compute)
+    return _recent.get(scan.image, _key(plane), compute)
+
+
+def is_at_hand(scan: Scan, plane: Plane) -> bool:
+    """Whether `scan_slice` has no file to read."""
+    image = scan.image
+    return image.path is None or image.is_loaded or _recent.has(image, _key(plane))
+
+
+def _key(plane: Plane) -> tuple[str, int, int]:
+    return "observed", plane.axis, plane.index
 
 
 def flat(volume: Tensor, axis: int) -> Picture:

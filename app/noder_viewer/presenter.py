@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from noder_viewer.awaiting import FetchAwaited, awaited_scales, awaited_scans, with_known_scales
 from noder_viewer.commands import DEFORMATION, SHOW_ACTIONS
 from noder_viewer.jobs import AXES, Estimated, EstimateFit, Prepare, Preview, Thumbnails, Volume
 from noder_viewer.loader import Latest
@@ -17,6 +18,7 @@ from noder_viewer.reader import Reader
 from noder_viewer.report_html import report_html
 from noder_viewer.series_panel import ScanRow
 from noder_viewer.session import Session
+from noder_viewer.states import states
 from noder_viewer.volume import opengl_kind
 from noder_viewer.window_presets import looks_like_ct
 from noder_viewer.words import outcome, pending, progress_words, scan_labels, summary, tip, title
@@ -47,7 +49,7 @@ _AFFECTS: dict[str, tuple[str, ...]] = {
     "pair": ("series", "pictures", "controls", "thumbnails", "volume", "levels", "progress", "report"),
     "progress": ("progress",),
     "hold_out": ("series", "scans", "hint", "estimate"),
-    "exclude": ("series", "scans", "pictures", "hint", "estimate"),
+    "exclude": ("series", "scans", "pictures", "thumbnails", "volume", "hint", "estimate"),
     "mask": ("series", "hint"),
     "saved_in": ("series",),
     "project": ("series",),
@@ -96,6 +98,7 @@ class Presenter(QObject):
 
     preview_decoded = Signal(object)
     volume_shown = Signal()
+    fetched = Signal()
     failed = Signal(object)
 
     def __init__(self, window: MainWindow, session: Session, parent: QObject | None = None) -> None:
@@ -108,10 +111,11 @@ class Presenter(QObject):
         self._turn = self._timer(0, self.refresh)
         self._still = self._timer(THUMBNAILS_AFTER_MS, self._make_thumbnails)
         self._thumbnails, self._volume, self._previews = Latest(self), Latest(self), Latest(self)
-        self._neighbours, self._estimates = Latest(self), Latest(self)
+        self._neighbours, self._estimates, self._awaited = Latest(self), Latest(self), Latest(self)
         self.reader = Reader(window, session, self.scenes, self)
         self._lanes = (
-            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self.reader.lane
+            self._thumbnails, self._volume, self._previews, self._neighbours, self._estimates, self._awaited,
+            self.reader.lane,
         )  # fmt: skip
         self._estimates.done.connect(self._on_estimate)
         window.fit_panel.choice_changed.connect(self._on_choice)
@@ -119,6 +123,7 @@ class Presenter(QObject):
         self._thumbnails.reported.connect(self._on_thumbnails)
         self._volume.done.connect(self._on_volume)
         self._previews.done.connect(self._on_preview)
+        self._awaited.done.connect(self._on_fetched)
         for lane in self._lanes:
             lane.failed.connect(self.failed)
         for name, parts in _AFFECTS.items():
@@ -246,10 +251,16 @@ class Presenter(QObject):
             return
         from noder_viewer.scene import slice_scene
 
-        methods = self._session.methods  # side by side one plane is looked at, and the others need not be computed
+        awaits_scans = bool(awaited_scans(self._session))
+        if awaits_scans or awaited_scales(self._session):
+            self._awaited.submit(FetchAwaited(dataclasses.replace(self._session)))
+        if awaits_scans:  # what is on screen stays until the file has been read
+            return
+        session = with_known_scales(self._session)
+        methods = session.methods  # side by side one plane is looked at, and the others need not be computed
         for axis in AXES:
             shown = axis == methods.axis if methods.on else self._window.pictures.shows(axis)
-            self.scenes[axis] = slice_scene(self._session, axis) if shown else None
+            self.scenes[axis] = slice_scene(session, axis) if shown else None
             self._window.slices[axis].set_scene(self.scenes[axis])
         self.reader.refresh()
 
@@ -283,7 +294,7 @@ class Presenter(QObject):
             stopping=session.activity == "stopping",
             paused=session.activity == "paused",
         )
-        window.set_available(_states(session))
+        window.set_available(states(session))
         window.set_steps(session.undoable, session.redoable)
         for show, action in SHOW_ACTIONS.items():
             window.set_checked(action, session.show_shown == show)
@@ -364,34 +375,9 @@ class Presenter(QObject):
         self._window.volume.set_scene(cast("VolumeScene | None", scene))
         self.volume_shown.emit()
 
+    def _on_fetched(self, _: object) -> None:
+        self.mark("pictures")
+        self.fetched.emit()
+
     def _on_preview(self, trajectory: object) -> None:
         self.preview_decoded.emit(trajectory)
-
-
-def _states(session: Session) -> frozenset[str]:
-    opened = session.series is not None
-    states = {
-        "series": opened,
-        "map": session.trajectory is not None,
-        "ensemble": session.has_ensemble,
-        "result": session.result is not None,
-        "fitting": session.activity in ("fitting", "paused"),
-        "fit list": opened and session.pair is None and (not session.activity or session.is_fitting),
-        "fit": session.result is not None and session.pair is None,
-        "idle series": opened and not session.activity and session.pair is None,
-        "pair": session.pair is not None,
-        "registered": not session.activity and session.pair is not None and session.pair.registration is not None,
-        "followed": bool(session.followed),
-        "paths": session.paths is not None,
-        "landmarks": session.pair is not None and session.pair.landmarks is not None,
-        "idle": not session.activity,
-        "CT": opened and looks_like_ct(session.value_range),
-        "regions": session.regions is not None and session.pair is None,
-        "measured": session.region_figures is not None and session.region_figures.volumes is not None,
-        "drawable": opened and session.pair is None,
-        "undo": bool(session.undoable),
-        "redo": bool(session.redoable),
-        "kept": session.kept is not None and not session.activity,
-        "registering": session.activity in ("pairing", "registering"),
-    }
-    return frozenset(name for name, holds in states.items() if holds)

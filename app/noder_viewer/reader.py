@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject
 
+from noder_viewer.awaiting import awaited_scans, with_known_scales
 from noder_viewer.jobs import Reporter, share_cores
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import MainWindow
@@ -64,7 +65,7 @@ class Reader(QObject):
         from noder_viewer.coordinates import is_inside
         from noder_viewer.reading import map_shown
 
-        if self._session.series is None:
+        if self._session.series is None or awaited_scans(self._session):  # read again with the pictures
             return
         self._place = self._under_the_mouse()
         trajectory = map_shown(self._session)
@@ -83,9 +84,9 @@ class Reader(QObject):
     def _show(self) -> None:
         from noder_viewer.reading import UNKNOWN, read_out
 
-        self._window.set_read_out(read_out(self._session, self._place, self._known or UNKNOWN))
+        self._window.set_read_out(read_out(with_known_scales(self._session), self._place, self._known or UNKNOWN))
 
     def _on_known(self, known: object) -> None:
         self._known = cast("Known", known)
-        if self._session.series is not None:
+        if self._session.series is not None and not awaited_scans(self._session):
             self._show()

@@ -25,3 +25,9 @@ class Recent:
         with self._lock:
             kept = self._owners.setdefault(owner, Kept(self._per_owner))
         return cast(T, kept.get(key, compute))
+
+    def has(self, owner: object, key: Hashable) -> bool:
+        """Whether `get` would have to compute nothing."""
+        with self._lock:
+            kept = self._owners.get(owner)
+        return kept is not None and key in kept

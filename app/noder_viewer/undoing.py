@@ -7,6 +7,7 @@ is the program's doing and no step.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,12 @@ class Undoing(QObject):
             self._record({name: value for name, value in before.items() if name in names})
         self._was_fitting = self._session.is_fitting
         self._tell()
+
+    def unrecorded(self, change: Callable[[], None]) -> None:
+        """Let a change happen that is no step of the user's."""
+        self.look()
+        change()
+        self._now = self._taken()
 
     def shut_down(self) -> None:
         """Look no more."""

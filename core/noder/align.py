@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -90,25 +90,37 @@ def _is_aligned(series: ImageSeries, kind: str, moving: Collection[int]) -> bool
 
 
 def offered(series: ImageSeries) -> ImageSeries:
-    """The series with a note that offers a rigid alignment where separate files lie apart.
+    """The series with a note that offers a rigid alignment where separate files lie apart: see `offer`."""
+    return with_offer(series, offer(series))
+
+
+def offer(series: ImageSeries, between: Callable[[], None] = lambda: None) -> str:
+    """The note that offers a rigid alignment, "" where the scans do not lie apart.
 
     A quick look at low resolution, which reads every scan; volumes of one file and aligned scans are left alone.
-    Raises InputError for scans that cannot be read.
+    `between` is called before each look, and may raise to leave. Raises InputError for scans that cannot be read.
     """
     images = [scan.image for scan in series.scans]
     files = {image.path for image in images}
     if len(files) < 2 or any(image.alignment for image in images):
-        return series
+        return ""
     away = {}
     for image in images[1:]:
+        between()
         seen = glance(images[0], image.raw) if image.path != images[0].path else None
         if seen is not None and seen.is_moved:
             away[image.name] = seen.displacement_mm
     if not away:
-        return series
+        return ""
     names = ", ".join(f"{name} by {mm:.1f} mm" for name, mm in list(away.items())[:4])
     names += f" and {len(away) - 4} more" if len(away) > 4 else ""
-    note = f"lying apart from {images[0].name}: {names}; {OFFER_TO_ALIGN}"
+    return f"lying apart from {images[0].name}: {names}; {OFFER_TO_ALIGN}"
+
+
+def with_offer(series: ImageSeries, note: str) -> ImageSeries:
+    """The series with the note of `offer` in the place of an earlier one; as it is for ""."""
+    if not note:
+        return series
     kept = [other for other in series.notes if not other.endswith(OFFER_TO_ALIGN)]
     return replace(series, notes=(*kept, note))
 

@@ -26,6 +26,7 @@ from noder.formats import (
     written_atomically,
 )
 from noder.grid import Array, Grid
+from noder.held import HELD
 
 __all__ = [
     "READERS",
@@ -169,7 +170,10 @@ class Image:
                 stored = np.asarray(self._load()).astype(np.float32, copy=False)
                 # a copy, not ascontiguousarray: that keeps the negative stride of a flipped axis of one voxel
                 self._cached = np.array(self._change.apply(self._finite(stored)), order="C")
-            return self._cached
+            values = self._cached
+        if self.path is not None and self._source is None:  # what was resampled or is in memory alone costs more
+            HELD.used(self)
+        return values
 
     def tensor(self) -> Tensor:
         """float32 (1,I,J,K) on `grid`; shares its memory with `numpy()`."""
@@ -179,6 +183,16 @@ class Image:
         """Forget the voxels; they are read again at the next use."""
         with self._lock:
             self._cached = None
+
+    def release_if_idle(self) -> bool:
+        """`release`, unless another thread is reading the voxels at this moment; returns whether it was done."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._cached = None
+        finally:
+            self._lock.release()
+        return True
 
     def to_stored(self, array: Array) -> Array:
         """Undo the reorientation: (...,I,J,K) on `grid` -> stored axis order, on `stored_grid`."""

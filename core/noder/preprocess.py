@@ -72,15 +72,34 @@ def foreground(volumes: Sequence[Volume], grid: Grid) -> Mask:
     The threshold is a third of Otsu's over the darkest value: lenient, because a mask that cuts anatomy hides its
     motion, while some air costs little.
     """
-    mean: Volume = np.mean(np.stack(volumes), axis=0, dtype=np.float32) if len(volumes) > 1 else volumes[0]
+    mean = _mean(volumes)
     smooth = ndimage.gaussian_filter(mean, [_SMOOTHING_VOXELS * min(grid.spacing) / h for h in grid.spacing])
     darkest = float(np.percentile(smooth, 0.5))
     if float(smooth.max()) <= darkest:
         return np.ones(mean.shape, dtype=bool)
     bright = smooth > darkest + (float(threshold_otsu(smooth)) - darkest) / 3
-    distance = ndimage.distance_transform_edt(~bright, sampling=grid.spacing)
-    mask: Mask = distance <= _MARGIN_VOXELS * min(grid.spacing)
+    return _widened(bright, _MARGIN_VOXELS * min(grid.spacing), grid)
+
+
+def _widened(bright: Mask, margin_mm: float, grid: Grid) -> Mask:
+    """Voxels within the margin of a bright one; looked for in their box alone, as it takes 50 bytes a voxel."""
+    box = []
+    for axis, h in enumerate(grid.spacing):
+        (where,) = np.nonzero(bright.any(axis=tuple(other for other in range(3) if other != axis)))
+        reach = int(np.ceil(margin_mm / h)) + 1
+        box.append(slice(max(0, where[0] - reach), where[-1] + reach + 1))
+    inside = tuple(box)
+    mask: Mask = np.zeros(bright.shape, dtype=bool)
+    mask[inside] = ndimage.distance_transform_edt(~bright[inside], sampling=grid.spacing) <= margin_mm
     return mask
+
+
+def _mean(volumes: Sequence[Volume]) -> Volume:
+    """One after another: stacked first, a series would lie in memory twice."""
+    total = np.array(volumes[0], dtype=np.float32)
+    for volume in volumes[1:]:
+        total += volume
+    return total / np.float32(len(volumes))
 
 
 def read_mask(path: Path, grid: Grid) -> tuple[Mask, tuple[str, ...]]:

@@ -88,8 +88,8 @@ class TestOpening:
         assert "scan_1" in fail_to_open(qtbot, controller, paths)
         button = controller.window.banner.button
         assert button.text() == "Replace by 0"
-        with qtbot.waitSignal(controller.opening.opened, timeout=TIMEOUT_MS):
-            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not controller.opening.rest.busy, timeout=TIMEOUT_MS)
         assert controller.session.series.scans[1].image.numpy()[3, 4, 5] == 0
         assert "scan_1: 1 voxel" in controller.window.banner.text
         assert "0 was put there" in controller.window.banner.text

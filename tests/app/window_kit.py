@@ -51,9 +51,10 @@ def make_controller(folder: Path) -> Controller:
 
 
 def open_and_wait(qtbot: Any, controller: Controller, paths: list[Path]) -> None:
-    """Open `paths` and wait until they are there."""
+    """Open `paths` and wait until they are there, every scan read."""
     with qtbot.waitSignal(controller.opening.opened, timeout=TIMEOUT_MS):
         controller.open(paths)
+    qtbot.waitUntil(lambda: not controller.opening.rest.is_reading, timeout=TIMEOUT_MS)
 
 
 def engine(qtbot: Any, controller: Controller) -> None:

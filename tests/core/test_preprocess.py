@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from engine_kit import box_grid
+from scipy import ndimage
 
+from noder import preprocess
 from noder.errors import InputError
 from noder.grid import Grid
 from noder.image import write_volume
@@ -31,6 +33,15 @@ def test_the_mask_covers_bright_tissue_with_a_margin_and_leaves_air() -> None:
     mask = foreground([volume, volume], grid)
     assert mask[inside].all()
     assert not mask[~ball(grid, 18)].any()
+
+
+def test_the_margin_is_that_of_the_whole_volume_also_at_its_edge_and_on_flat_voxels() -> None:
+    """It is looked for in the box of the bright voxels alone."""
+    grid = Grid((30, 24, 9), np.diag([1.0, 1.5, 4.0, 1.0]))
+    bright = np.zeros(grid.shape, dtype=bool)
+    bright[0, 20:, 4] = bright[12:14, 3, 2] = True
+    expected = ndimage.distance_transform_edt(~bright, sampling=grid.spacing) <= 5.0
+    np.testing.assert_array_equal(preprocess._widened(bright, 5.0, grid), expected)
 
 
 def test_ct_with_negative_air_is_masked_too() -> None:
