@@ -13,6 +13,7 @@ from noder_viewer.jobs import Reporter, import_engine, share_cores
 from noder_viewer.region_state import OwnLabels, RegionFigures, ShownRegions
 
 if TYPE_CHECKING:
+    from noder.alignment import Alignment
     from noder.image import Image
     from noder.labels import LabelFile
     from noder.series import ImageSeries
@@ -108,7 +109,11 @@ class Measure:
 
 @dataclass(frozen=True)
 class SaveLabels:
-    """Write a label map as NIfTI on the reference's stored grid."""
+    """Write a label map as NIfTI: the reference's stored voxels, lying in the space of the scan it was drawn on.
+
+    Of a scan that was aligned they lie where its own file lies, as labels that were drawn elsewhere do: what reads them
+    for that scan brings them back by its alignment, and other programs show them on the file. Nothing is resampled.
+    """
 
     regions: ShownRegions
     series: ImageSeries
@@ -119,16 +124,20 @@ class SaveLabels:
         return self.regions, self.path
 
     def write(self) -> None:
-        """As `drawn_regions` reads it. Raises OutputError."""
+        """As `drawn_regions` and `read_labels` read it. Raises OutputError."""
         from noder.atomic import output_errors
+        from noder.grid import Grid
         from noder.image import write_volume
 
         image, values = self.series.reference.image, self.regions.labels.values
         kind = np.uint8 if values.max(initial=0) < 256 else np.uint16 if values.max() < 65536 else np.int32
         stored = np.ascontiguousarray(image.to_stored(values).astype(kind))
+        grid, alignment = image.stored_grid, _alignment(self.series, self.regions.time)
+        if alignment is not None:
+            grid = Grid(grid.shape, alignment.matrix @ grid.affine)
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_volume(self.path, stored, image.stored_grid)
+            write_volume(self.path, stored, grid)
 
 
 @dataclass(frozen=True)
@@ -155,11 +164,13 @@ def empty_regions(series: ImageSeries, time: float) -> ShownRegions:
 
 
 def drawn_regions(series: ImageSeries, time: float, path: Path) -> ShownRegions:
-    """What `SaveLabels` has written: it lies on the grid that is shown, whatever its scan was aligned by."""
+    """What `SaveLabels` has written of the scan at `time`; nothing may be drawn yet."""
     from noder.labels import LabelMap, whole_numbers
     from noder.preprocess import read_on_grid
 
-    values, notes = read_on_grid(path, series.grid)
+    alignment = _alignment(series, time)
+    values, notes = read_on_grid(path, series.grid, alignment=alignment)
+    notes = notes if alignment is None else ()  # it lies on these voxels, moved as a whole
     labels = LabelMap(whole_numbers(values, path.name), series.grid, time, path.name, notes)
     return ShownRegions(labels, _scan_image(series, time), labels.labels, source=path, saved_in=path)
 
@@ -179,6 +190,10 @@ def rows_of(regions: ShownRegions, figures: RegionFigures | None, t: float) -> l
             values = [now, 100 * (now / start - 1) if start > 0 else nothing, float(volumes.rates_percent[0, k])]
         rows.append((label, regions.name(label), values))
     return rows
+
+
+def _alignment(series: ImageSeries, time: float) -> Alignment | None:
+    return next((scan.image.alignment for scan in series.scans if scan.time == time), None)
 
 
 def _scan_image(series: ImageSeries, time: float) -> Image:

@@ -10,6 +10,7 @@ import pytest
 from pair_kit import choice_of, wait_for_end, write_pair
 from project_kit import autosaved, opened, saved, windows
 from PySide6.QtCore import Qt
+from scipy.spatial.transform import Rotation
 from test_regions_window import paint, save_lps, settle
 from window_kit import SHAPE, TIMEOUT_MS, ball, open_and_wait, write_scan, write_scans
 
@@ -330,11 +331,13 @@ def test_strokes_on_an_aligned_scan_lie_where_they_were_drawn(tmp_path):
     """They were drawn on the aligned picture: its alignment must not move them once more."""
     from noder.alignment import Alignment
     from noder.image import Image
+    from noder.labels import read_labels
     from noder.series import ImageSeries
     from noder_viewer.region_jobs import SaveLabels, drawn_regions, empty_regions
 
     first, other = (Image.open(save_lps(tmp_path / f"{k}.nii.gz", ball(5.0 + k))) for k in range(2))
     matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", (10, -6, 4), degrees=True).as_matrix()
     matrix[:3, 3] = 4.0
     rows = tuple(map(tuple, matrix.tolist()))
     aligned = other.aligned_onto(first, Alignment("rigid", first.name, rows, 4.0, 0.5, 0.9))
@@ -342,6 +345,16 @@ def test_strokes_on_an_aligned_scan_lie_where_they_were_drawn(tmp_path):
     regions = empty_regions(series, 1.0)
     values = np.zeros(SHAPE, np.int32)
     values[3:6, 7:9, 2] = 300
+    values[0, 0, 0] = values[-1, -1, -1] = 2
     regions = regions.drawn(dataclasses.replace(regions.labels, values=values), 300)
-    SaveLabels(regions, series, tmp_path / "drawn.nii.gz").write()
-    assert np.array_equal(drawn_regions(series, 1.0, tmp_path / "drawn.nii.gz").labels.values, values)
+    path = tmp_path / "drawn.nii.gz"
+    SaveLabels(regions, series, path).write()
+    assert np.array_equal(drawn_regions(series, 1.0, path).labels.values, values)
+    assert np.array_equal(read_labels(path, series, 1.0).values, values)  # as the Regions tab and `noder measure` do
+    # and on the scan's own file: aligned scan (x) = scan as stored (matrix x)
+    written = nibabel.load(path)
+    voxel = np.argwhere(np.asarray(written.dataobj) == 300)[0]
+    on_file = (written.affine @ [*voxel, 1])[:3]
+    shown = (np.linalg.inv(matrix) @ [*on_file, 1])[:3]
+    index = np.linalg.inv(series.grid.affine) @ [*shown, 1]
+    assert values[tuple(np.rint(index[:3]).astype(int))] == 300
