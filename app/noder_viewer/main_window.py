@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSplitter,
     QStackedWidget,
+    QTabBar,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -173,6 +174,7 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         if not self._was_shown:
             self._was_shown = True
+            self._hide_stray_tabs()
             self.shown.emit()
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -187,6 +189,12 @@ class MainWindow(QMainWindow):
             self.timeline.keyPressEvent(event)
         else:
             super().keyPressEvent(event)
+
+    def _hide_stray_tabs(self) -> None:
+        """Qt leaves tab bars of earlier layouts behind the centre and the menus: a letter shines through, Tab stops."""
+        for bar in self.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            covers = (self.menuBar(), self.centralWidget())
+            bar.setVisible(not any(bar.geometry().intersects(cover.geometry()) for cover in covers))
 
     def _make_centre(self) -> QWidget:
         self.pictures = PictureArea(self.slices, self.volume)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 from PySide6.QtCore import Qt, QUrl
-from window_kit import drop
+from PySide6.QtWidgets import QTabBar
+from window_kit import drop, make_controller
 
 from noder_viewer.actions import MENUS, all_actions
 from noder_viewer.banner import Banner
@@ -320,3 +321,16 @@ def test_the_window_is_made_without_torch_and_napari():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_no_tabs_of_another_layout_lie_behind_the_centre(qtbot, tmp_path):
+    controller = make_controller(tmp_path)
+    qtbot.addWidget(controller.window)
+    with qtbot.waitExposed(controller.window):
+        controller.window.show()
+    window = controller.window
+    bars = window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    shown = [bar for bar in bars if bar.isVisible()]
+    assert sorted(bar.count() for bar in shown) == [2, 4]
+    assert not any(bar.geometry().intersects(window.centralWidget().geometry()) for bar in shown)
+    controller.shut_down()
