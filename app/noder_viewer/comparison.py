@@ -39,7 +39,7 @@ def readings(session: Session, plane: Plane) -> list[tuple[str, Picture]]:
     if session.pair is None or session.show_shown not in COMPARISONS:
         return [(image.kind, image.data) for image in images(session, plane)]
     other = "fixed" if session.pulled == "moving" else "moving"
-    words = session.pulled if session.show_shown == "before" else f"pulled {session.pulled}"
+    words = session.pulled if session.show_shown == "before" else "pulled"
     return [(other, _still(session, _other(session), plane)), (words, _pulled(session, plane)[0])]
 
 

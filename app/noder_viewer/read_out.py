@@ -11,7 +11,7 @@ from noder_viewer.reading import Item, Reading
 
 WIDEST = (
     ("crosshair R 188.8  A 188.8  S 188.8 mm", "voxel 888 888 888"),
-    ("prediction −8888", "residual −8888 → −8888"),
+    ("fixed −888.8  pulled −888.8", "residual −8888 → −8888"),
     ("moved 88.8 mm: R 88.8, P 88.8, S 88.8", "J 88.888  growth +888.8 %  rate, %/year −88.8"),
 )
 """What each column has room for; what is longer ends in "…" and stands in the tool tip."""

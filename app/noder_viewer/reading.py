@@ -78,7 +78,7 @@ def read_out(session: Session, mm: Point | None = None, known: Known | None = No
         known = known_of_map(session, point)
     voxel = voxel_of(grid, point)
     plane = _shown_plane(session, grid, point)
-    values = tuple((word, f"{data[_on(plane, voxel)]:.4g}") for word, data in readings(session, plane))
+    values = tuple((word, _signed(f"{data[_on(plane, voxel)]:.4g}")) for word, data in readings(session, plane))
     growth, others = _heat_maps(session, plane, voxel)
     number = (("voxel", " ".join(map(str, voxel))),)
     second = (number, (("residual", known.residual),), (*(growth or known.growth), *others))

@@ -128,9 +128,15 @@ def pair_notes(shown: ShownPair) -> str:
     laid = f"The moving image was laid on the fixed one {LAID[pair.initial.kind]}"
     lines = [f"{laid}, a shift of {pair.initial.shift_mm:.1f} mm. Compared in: {pair.mask_name}."]
     lines += [f"{image.name}: {_stored(image)}." for image in (pair.fixed, pair.moving)]
-    lines += [f"{note[0].upper()}{note[1:]}." for note in pair.notes]
-    lines += [f"{image.name}: {note}." for image in (pair.fixed, pair.moving) for note in image.notes]
+    lines += [_sentence(note) for note in pair.notes]
+    lines += [_sentence(f"{image.name}: {note}") for image in (pair.fixed, pair.moving) for note in image.notes]
     return "\n".join(dict.fromkeys(lines))
+
+
+def _sentence(note: str) -> str:
+    """With a capital, which a file's name does not get, and one full stop."""
+    first, rest = note.split(" ", 1)[0], note.rstrip(".")
+    return f"{rest if '.' in first else rest[0].upper() + rest[1:]}."
 
 
 def _stored(image: Image) -> str:

@@ -18,6 +18,7 @@ from noder_viewer.scene import slice_scene
 from noder_viewer.session import COMPARISONS, Session
 from noder_viewer.shown_pair import ShownPair
 from noder_viewer.slice_marks import DOT
+from noder_viewer.words import pair_notes
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_the_picture_says_which_image_and_which_direction(session):
 def test_a_read_out_tells_both_images(session):
     at = dataclasses.replace(session, show="checkerboard")
     words = [word for word, _ in readings(at, Plane.through(at.grid, 2, at.cursor_mm))]
-    assert words == ["fixed", "pulled moving"]
+    assert words == ["fixed", "pulled"]
     voxel = at.grid.to_index(np.array(at.cursor_mm)).round().astype(int)
     assert f"fixed {at.series.scans[1].image.numpy()[tuple(voxel)]:.4g}" in read_out(at).text
 
@@ -243,3 +244,10 @@ def _pixels(view, colour: QColor) -> np.ndarray:
 
 def _apart(one: QColor, other: QColor) -> int:
     return max(abs(one.red() - other.red()), abs(one.green() - other.green()), abs(one.blue() - other.blue()))
+
+
+def test_notes_are_sentences_that_name_files_as_they_are_called(files):
+    lines = pair_notes(opened(choice_of(files, masks=files.masks[::-1]))).splitlines()  # each on the other grid
+    assert any("_mask.nii.gz lies on another grid" in line for line in lines)
+    assert not any(line.startswith(("Fixed_mask", "Moving_mask")) for line in lines)
+    assert all(line.endswith(".") and not line.endswith("..") for line in lines)
