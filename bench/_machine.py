@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,24 @@ def described(facts: dict[str, Any]) -> str:
         f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, load {facts['load_before']} before; "
         f"torch {facts['versions']['torch']}, {facts['date']}"
     )
+
+
+def pace() -> str:
+    """How fast this machine is now, on all threads: what its seconds must be read with, since machines are shared."""
+    flat, matrix = torch.ones(2**26), torch.ones(2048, 2048)
+    into = torch.empty_like(flat)
+    copied = min(_seconds(lambda: into.copy_(flat)) for _ in range(5))
+    multiplied = min(_seconds(lambda: matrix @ matrix) for _ in range(5))
+    return (
+        f"pace: copies {2 * 4 * 2**26 / copied / 1e9:.0f} GB/s, multiplies {2 * 2048**3 / multiplied / 1e9:.0f} GF/s "
+        f"({torch.get_num_threads()} threads)"
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
 
 
 def reset_peak() -> None:

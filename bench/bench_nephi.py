@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from _machine import described, machine, peak_mib, reset_peak, resident_mib
+from _machine import described, machine, pace, peak_mib, reset_peak, resident_mib
 
 from noder.composition import Composition
 from noder.grid import Grid, sample_at_index
@@ -38,6 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{described(machine())}; {options.threads} threads, {options.size}^3, {options.mode}")
+    print(pace())
     problem = pushed(options.size)
     small = NephiFit(pushed(32), short(options.mode, 1), 0)
     for _ in small.run():  # compiles, and takes what torch keeps

@@ -19,7 +19,7 @@ os.environ["QT_API"] = "pyside6"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself does
 
 import numpy as np
-from _machine import described, machine, peak_mib, reset_peak, resident_mib
+from _machine import described, machine, pace, peak_mib, reset_peak, resident_mib
 from PySide6.QtCore import QEventLoop
 from PySide6.QtWidgets import QApplication
 
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--suffix", choices=(".nii", ".nii.gz"), default=".nii")
     chosen = parser.parse_args()
     print(f"{described(machine())}; {chosen.scans} scans of {chosen.size}^3, int16, {chosen.suffix}")
+    print(pace())
     app = QApplication([])
     theme.apply(app)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ os.environ["QT_API"] = "pyside6"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself does
 
 import numpy as np
+from _machine import pace
 from PySide6.QtWidgets import QApplication
 
 from noder.fit import FitResult, fit
@@ -98,9 +99,12 @@ def main() -> None:
         def time_step(k: int) -> None:
             session.time = 0.05 + 1.9 * k / (n + 5)
 
-        for overlays in (OverlaySettings(), OverlaySettings(jacobian=True, quiver=True)):
+        print(pace())
+        jacobian = OverlaySettings(jacobian=True)
+        for overlays in (OverlaySettings(), replace(jacobian, quiver=True), jacobian):
             session.overlays = overlays
-            report(f"time step, {TIME_SHAPE}, {_words(overlays)}", timed(app, controller, time_step, n))
+            session.show = "difference" if overlays is jacobian else "prediction"
+            report(f"time step, {TIME_SHAPE}, {session.show}, {_words(overlays)}", timed(app, controller, time_step, n))
         show(controller, quick_fit(egg_series(SLICE_SHAPE)))
         session.time = 1.3
 
@@ -119,7 +123,8 @@ def report(what: str, spent: list[float]) -> None:
 
 
 def _words(overlays: OverlaySettings) -> str:
-    return "both overlays" if overlays.jacobian else "no overlays"
+    names = {"log J": overlays.jacobian, "arrows": overlays.quiver}
+    return " and ".join(name for name, on in names.items() if on) or "no overlays"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 import torch
+from _machine import pace
 from PySide6.QtWidgets import QApplication
 
 from noder.carriers import SeenScan
@@ -31,7 +32,7 @@ from noder.methods.settings import decoder_of
 from noder.series import ImageSeries
 from noder.trajectory import Trajectory
 from noder_viewer.scene import cursor_at_index, slice_scene
-from noder_viewer.session import OverlaySettings
+from noder_viewer.session import OverlaySettings, Session
 from noder_viewer.slices import SliceView
 
 TIMES = (0.0, 1.0, 2.0)
@@ -48,6 +49,7 @@ def main() -> None:
         view.resize(480, 420)
         view.show()
     print(f"grid {'x'.join(map(str, options.size))}, {options.threads} torch thread(s), {options.steps} steps")
+    print(pace())
     print(f"{'step of the wheel':34} {'median ms':>10} {'p95 ms':>8}")
     for axis, name in enumerate(("sagittal", "coronal", "axial")):
         report(f"{name}, one view", wheel(application, state, views[axis : axis + 1], axis, options.steps))
@@ -55,9 +57,7 @@ def main() -> None:
     report("time, all three views", play(application, state, views, options.steps))
 
 
-def wheel(
-    application: QApplication, state: SimpleNamespace, views: list[SliceView], axis: int, steps: int
-) -> list[float]:
+def wheel(application: QApplication, state: Session, views: list[SliceView], axis: int, steps: int) -> list[float]:
     """Step through the slices of `axis`, from a quarter of the volume on."""
     first = state.grid.shape[axis] // 4
 
@@ -67,7 +67,7 @@ def wheel(
     return measure(application, state, views, move, steps)
 
 
-def play(application: QApplication, state: SimpleNamespace, views: list[SliceView], steps: int) -> list[float]:
+def play(application: QApplication, state: Session, views: list[SliceView], steps: int) -> list[float]:
     """Step through time."""
 
     def move(step: int) -> None:
@@ -78,7 +78,7 @@ def play(application: QApplication, state: SimpleNamespace, views: list[SliceVie
 
 def measure(
     application: QApplication,
-    state: SimpleNamespace,
+    state: Session,
     views: list[SliceView],
     move: Callable[[int], None],
     steps: int,
@@ -95,7 +95,7 @@ def measure(
     return seconds[2:]
 
 
-def make_session(shape: tuple[int, int, int]) -> SimpleNamespace:
+def make_session(shape: tuple[int, int, int]) -> Session:
     """Three noisy scans of a blob, and a smooth random motion of a few mm between them."""
     grid = Grid(shape, np.diag([1.0, 1.0, 1.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
@@ -109,21 +109,12 @@ def make_session(shape: tuple[int, int, int]) -> SimpleNamespace:
     scans = [SeenScan(k, t, f"scan {k}", volumes[k]) for k, t in enumerate(TIMES)]
     images = [Image.from_array(v[0].numpy(), grid, f"scan {k}") for k, v in enumerate(volumes)]
     middle = tuple((np.array(shape) / 2).tolist())
-    return SimpleNamespace(
-        series=ImageSeries.from_images(images, TIMES),
-        trajectory=Trajectory(decoder, course, scans, "index", None, Flow(decoder, course, None)),
-        grid=grid,
-        times=TIMES,
-        exclude=frozenset(),
-        time=0.7,
-        cursor_mm=middle,
-        show="prediction",
-        carry="neighbours",
-        carry_shown="neighbours",
-        overlays=OverlaySettings(jacobian=True, quiver=True),
-        window=(0.0, 1.2),
-        radiological=False,
-    )
+    trajectory = Trajectory(decoder, course, scans, "index", None, Flow(decoder, course, None))
+    session = Session(series=ImageSeries.from_images(images, TIMES), cursor_mm=middle, window=(0.0, 1.2))
+    session.result = SimpleNamespace(trajectory=trajectory)  # type: ignore[assignment]
+    session.overlays = OverlaySettings(jacobian=True, quiver=True)
+    session.time = 0.7
+    return session
 
 
 def volume(shape: tuple[int, int, int], generator: torch.Generator) -> torch.Tensor:

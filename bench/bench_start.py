@@ -14,6 +14,8 @@ import sys
 import time
 from statistics import median
 
+from _machine import pace
+
 CHILD = """
 import os, sys, time
 from PySide6.QtCore import QTimer
@@ -51,6 +53,7 @@ def main() -> None:
     )
     for place, name in enumerate(("torch", "napari"), start=1):
         print(f"{name} loaded by then in {sum(words[place] == 'True' for words in started)} of {runs} runs")
+    print(pace())
 
 
 def start() -> list[str]:

@@ -27,6 +27,7 @@ ORDER = [
     "fields",
     "formats",
     "alignment",
+    "held",
     "image",
     "atomic",
     "movies",

@@ -192,9 +192,9 @@ class MainWindow(QMainWindow):
 
     def _hide_stray_tabs(self) -> None:
         """Qt leaves tab bars of earlier layouts behind the centre and the menus: a letter shines through, Tab stops."""
+        covers = [cover.geometry() for cover in (self.menuBar(), self.centralWidget()) if cover is not None]
         for bar in self.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            covers = (self.menuBar(), self.centralWidget())
-            bar.setVisible(not any(bar.geometry().intersects(cover.geometry()) for cover in covers))
+            bar.setVisible(not any(bar.geometry().intersects(cover) for cover in covers))
 
     def _make_centre(self) -> QWidget:
         self.pictures = PictureArea(self.slices, self.volume)

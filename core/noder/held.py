@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import ref
 
-if TYPE_CHECKING:
-    from noder.image import Image
+
+class Voxels(Protocol):
+    """What an image is here."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the voxels are in memory."""
+
+    @property
+    def n_bytes(self) -> int:
+        """What they take there."""
+
+    def release_if_idle(self) -> bool:
+        """Let them go unless they are being read; whether they went."""
 
 
 class Held:
@@ -18,10 +30,10 @@ class Held:
 
     def __init__(self) -> None:
         self.most: int | None = None
-        self._images: dict[int, ref[Image]] = {}
+        self._images: dict[int, ref[Voxels]] = {}
         self._lock = Lock()
 
-    def used(self, image: Image) -> None:
+    def used(self, image: Voxels) -> None:
         """Called by an image whose voxels were just read or asked for; the caller holds none of its locks.
 
         An image that another thread is reading at this moment is not waited for: it may be waiting for this one.
