@@ -131,12 +131,19 @@ class EstimateFit:
 
 @dataclass(frozen=True)
 class WarmUpCanvas:
-    """Import what the 3D canvas needs."""
+    """Import what the 3D canvas needs, and what the first step of an optimiser does.
+
+    Torch's optimisers load its compiler, 2 s and half a million objects: in a fit, the window would stand still for
+    them, and each time that garbage is looked for (`garbage.GuiGarbage.spare_what_is_loaded` comes after this).
+    """
 
     def __call__(self, task: Reporter) -> None:
+        from importlib import import_module
+
         from noder_viewer.volume import warm
 
         warm()
+        import_module("torch._dynamo")
 
 
 @dataclass(frozen=True)
