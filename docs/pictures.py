@@ -106,7 +106,7 @@ class Window:
 
 
 def fits(w: Window, preset: str) -> None:
-    """Open, read the card, fit with two seeds, queue the baselines, pause, look, and wait."""
+    """Open, read the card, fit with two seeds, queue the geodesic, pause, look, and wait."""
     opened: list[object] = []
     w.controller.opening.opened.connect(lambda *_: opened.append(True))
     w.controller.open([sample_series()])
@@ -124,6 +124,8 @@ def fits(w: Window, preset: str) -> None:
     w.do("compare_methods")
     dialog = w.controller.comparing.baselines
     assert dialog is not None
+    for name, box in dialog.boxes.items():
+        box.setChecked(name in ("noder", "geodesic"))
     dialog.queue.click()
     w.rest(2)
     w.do("pause_fit")
