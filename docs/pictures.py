@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 os.environ["QT_API"] = "pyside6"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the program itself does: waiting threads would starve the rest
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
