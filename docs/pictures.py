@@ -65,8 +65,11 @@ class Window:
             self.rest(0.02)
 
     def rest(self, seconds: float) -> None:
-        """Let the window live for a while."""
-        QTest.qWait(round(1000 * seconds))
+        """Let the window live for a while. (`QTest.qWait` sleeps with Python's lock in its hand: no fit gets on.)"""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.005)
 
     def settle(self, seconds: float = 1.0) -> None:
         """Until everything that was asked for has been drawn."""
