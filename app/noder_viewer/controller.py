@@ -27,7 +27,7 @@ from noder_viewer.flicker import Flicker
 from noder_viewer.following import Following
 from noder_viewer.garbage import GuiGarbage
 from noder_viewer.import_hook import without_feature_hook
-from noder_viewer.jobs import FitChoices, WarmUp, WarmUpCanvas, share_cores
+from noder_viewer.jobs import FitChoices, share_cores
 from noder_viewer.layering import Layering
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT, MainWindow
@@ -52,6 +52,7 @@ from noder_viewer.theming import Theming
 from noder_viewer.time_feed import TimeFeed
 from noder_viewer.undoing import Undoing
 from noder_viewer.volume_counts import VolumeCounts
+from noder_viewer.warming import WarmUp, WarmUpCanvas
 from noder_viewer.window_presets import AUTO, preset
 from noder_viewer.wiring import wire
 

@@ -90,21 +90,6 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class WarmUp:
-    """Import the engine and say what it offers."""
-
-    def __call__(self, task: Reporter) -> FitChoices:
-        import_engine()
-        import torch
-
-        from noder import kernels
-        from noder.methods import PRESETS
-
-        kernels.warm_up()
-        return FitChoices(dict(PRESETS), has_gpu=torch.cuda.is_available())
-
-
-@dataclass(frozen=True)
 class EstimateFit:
     """What the fit that would start now will take."""
 
@@ -127,23 +112,6 @@ class EstimateFit:
         except NoderError:  # a choice that cannot be meant is told when the fit is to start
             return Estimated("")
         return Estimated(advice or f"{words[0].upper()}{words[1:]}", fits=not advice)
-
-
-@dataclass(frozen=True)
-class WarmUpCanvas:
-    """Import what the 3D canvas needs, and what the first step of an optimiser does.
-
-    Torch's optimisers load its compiler, 2 s and half a million objects: in a fit, the window would stand still for
-    them, and each time that garbage is looked for (`garbage.GuiGarbage.spare_what_is_loaded` comes after this).
-    """
-
-    def __call__(self, task: Reporter) -> None:
-        from importlib import import_module
-
-        from noder_viewer.volume import warm
-
-        warm()
-        import_module("torch._dynamo")
 
 
 @dataclass(frozen=True)
