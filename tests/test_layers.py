@@ -82,6 +82,7 @@ ORDER = [
     "svg_plots",
     "report_pictures",
     "report_tables",
+    "report_regions",
     "report_page",
     "predict_json",
     "export",

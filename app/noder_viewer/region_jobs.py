@@ -92,7 +92,7 @@ class Measure:
                 done, total = next(steps)
                 task.report(done / total)
         except StopIteration as end:
-            return RegionFigures(self.regions, drawn, end.value)
+            return RegionFigures(self.regions, drawn, end.value, self.trajectory)
 
     def _wanted(self) -> list[float]:
         """Those of all scans, and some on both sides of them."""

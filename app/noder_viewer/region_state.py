@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from noder.label_names import LabelName
     from noder.labels import LabelMap
     from noder.regions import RegionVolumes
+    from noder.trajectory import Trajectory
 
 Colour = tuple[int, int, int]
 
@@ -110,11 +111,12 @@ class ShownRegions:
 
 @dataclass(frozen=True, eq=False)
 class RegionFigures:
-    """What was measured of `regions`: `drawn_ml` in their own voxels, `volumes` over time where there is a fit."""
+    """What was measured of `regions`: `drawn_ml` in their own voxels, `volumes` over time under a `trajectory`."""
 
     regions: ShownRegions
     drawn_ml: Mapping[int, float]
     volumes: RegionVolumes | None = None
+    trajectory: Trajectory | None = None
 
 
 def label_colour(label: int) -> Colour:

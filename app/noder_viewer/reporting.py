@@ -19,11 +19,12 @@ from noder_viewer.settings import Settings
 if TYPE_CHECKING:
     from noder.fit import FitResult
     from noder.plane import Point
+    from noder.report_regions import Measured
 
 
 @dataclass(frozen=True)
 class WriteReport:
-    """The page of a fit at the place, time and side that the window shows; returns its path."""
+    """The page of a fit at the place, time and side that the window shows, with its regions; returns its path."""
 
     result: FitResult
     path: Path
@@ -31,12 +32,13 @@ class WriteReport:
     cursor_mm: Point
     time: float
     window: tuple[float, float]
+    measured: Measured | None = None
 
     def __call__(self, task: Reporter) -> Path:
         from noder.report_page import ReportLook, write_report
 
         share_cores(leave_one=True)
-        look = ReportLook(self.radiological, self.cursor_mm, self.time, self.window)
+        look = ReportLook(self.radiological, self.cursor_mm, self.time, self.window, self.measured)
         return write_report(self.path, self.result, look)
 
 
@@ -69,7 +71,7 @@ class Reporting(QObject):
         self._settings.set_folder("export", path.parent)
         session.status = f"Writing {path.name}…"
         look = session.radiological, session.cursor_mm, session.time, session.window
-        self._lane.submit(WriteReport(session.result, path, *look))
+        self._lane.submit(WriteReport(session.result, path, *look, _measured(session)))
 
     def shut_down(self) -> None:
         """Wait for what is being written."""
@@ -84,3 +86,15 @@ class Reporting(QObject):
         self._session.status = "The report was not written"
         self._window.banner.set_message(str(error))
         self.failed.emit(str(error))
+
+
+def _measured(session: Session) -> Measured | None:
+    """The regions' volumes as they are in the window, where they are of the fit and the labels that are shown."""
+    figures, result = session.region_figures, session.result
+    if figures is None or figures.volumes is None or figures.regions is not session.regions:
+        return None
+    if result is None or figures.trajectory is not result.trajectory:  # still being measured anew
+        return None
+    from noder.report_regions import Measured
+
+    return Measured(figures.volumes, figures.regions.names)

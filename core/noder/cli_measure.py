@@ -1,4 +1,4 @@
-"""`noder measure`: volumes of regions over time. Heavy imports wait inside the command."""
+"""`noder measure`: volumes of regions over time. Heavy imports wait inside the functions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ import typer
 from noder.cli_options import AsJson, Quiet, floats
 
 if TYPE_CHECKING:
+    from noder.fit import FitResult
     from noder.region_tables import Names
     from noder.regions import RegionVolumes, Steps
+    from noder.report_regions import Measured
 
+NamesFile = Annotated[Path | None, typer.Option(help="Names: '1 LV cavity', BIDS, ITK-SNAP, FreeSurfer.")]
+LabelsAt = Annotated[
+    float | None, typer.Option(help="Time of the scan that the labels were drawn on (default: the first).")
+]
+ScanLabels = Annotated[
+    list[str] | None,
+    typer.Option(help="The scans' own labels: one 4D file, one file a scan in order, or K=FILE for scan K; repeat."),
+]
 Fitted = Annotated[Path, typer.Argument(help="The folder that `noder fit -o` wrote.")]
 
 
@@ -21,17 +31,10 @@ def measure(
     result: Fitted,
     labels: Annotated[Path, typer.Option(help="Label map of one scan; of a 4D one the volume of that scan.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The CSV file to write.")],
-    labels_at: Annotated[
-        float | None, typer.Option(help="Time of the scan that the labels were drawn on (default: the first).")
-    ] = None,
-    scan_labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The scans' own labels: one 4D file, one file a scan in order, or K=FILE for scan K; repeat."
-        ),
-    ] = None,
+    labels_at: LabelsAt = None,
+    scan_labels: ScanLabels = None,
     times: Annotated[str, typer.Option(help="As 0,1,2.5 (default: the scans and 25 even times).")] = "",
-    names: Annotated[Path | None, typer.Option(help="Names: '1 LV cavity', BIDS, ITK-SNAP, FreeSurfer.")] = None,
+    names: NamesFile = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -41,27 +44,43 @@ def measure(
     fit from several seeds low and high are the lowest and highest of the fits. A 4D --labels file with a volume for
     each scan gives the measured points as well.
     """
-    from noder.ensemble import maps_of
-    from noder.label_names import read_label_names
-    from noder.labels import own_labels, read_labels
     from noder.region_tables import format_regions, write_region_csv
-    from noder.regions import measured_volumes, region_steps
     from noder.store import load_result
 
     wanted = floats(times, "--times")
-    fit = load_result(result)
+    measured = carried(load_result(result), labels, labels_at, scan_labels or [], names, wanted, quiet=quiet)
+    found, known = measured.volumes, measured.names
+    path = write_region_csv(out, found, known, wanted or None)
+    if as_json:
+        typer.echo(_json(found, known, wanted, measured.notes, path))
+        return
+    notes = [f"note: {note}" for note in (*measured.notes, *found.notes)]
+    typer.echo("\n".join([format_regions(found, known), *notes, f"written to {path}"]))
+
+
+def carried(
+    fit: FitResult,
+    labels: Path,
+    labels_at: float | None,
+    scan_labels: list[str],
+    names: Path | None,
+    times: tuple[float, ...] = (),
+    *,
+    quiet: bool = False,
+) -> Measured:
+    """The volumes of a file's labels under a fit, at `times` or those of the scans, as the options ask."""
+    from noder.ensemble import maps_of
+    from noder.label_names import read_label_names
+    from noder.labels import own_labels, read_labels
+    from noder.regions import measured_volumes, region_steps
+    from noder.report_regions import Measured
+
     series = fit.series
     known = {} if names is None else read_label_names(names)
     drawn = read_labels(labels, series, series.times[0] if labels_at is None else labels_at)
-    measured = measured_volumes(series, own_labels(series, labels, scan_labels or []))
-    steps = region_steps(maps_of(fit.trajectory), drawn, wanted or series.times, measured)
-    found = _drained(steps, quiet)
-    path = write_region_csv(out, found, known, wanted or None)
-    if as_json:
-        typer.echo(_json(found, known, wanted, drawn.notes, path))
-        return
-    notes = [f"note: {note}" for note in (*drawn.notes, *found.notes)]
-    typer.echo("\n".join([format_regions(found, known), *notes, f"written to {path}"]))
+    measured = measured_volumes(series, own_labels(series, labels, scan_labels))
+    steps = region_steps(maps_of(fit.trajectory), drawn, times or series.times, measured)
+    return Measured(_drained(steps, quiet), known, drawn.notes)
 
 
 def _drained(steps: Steps, quiet: bool) -> RegionVolumes:

@@ -61,8 +61,8 @@ def write_region_csv(path: Path, found: RegionVolumes, names: Names, times: Sequ
     return write_text(path, text.getvalue())
 
 
-def format_regions(found: RegionVolumes, names: Names) -> str:
-    """Volume at the first and the last seen scan, their change and the rate of each label, as aligned text."""
+def change_rows(found: RegionVolumes, names: Names) -> list[list[str]]:
+    """Volume at the first and the last seen scan, their change and the rate of each label; the heads come first."""
     first, last = found.span
     unit = "" if found.unit == "index" else f" {found.unit}"
     times = [f"ml at t = {first:g}{unit}", f"at t = {last:g}{unit}"]
@@ -72,7 +72,12 @@ def format_regions(found: RegionVolumes, names: Names) -> str:
         [str(row["label"]), row["name"], f"{a:.4g}", f"{b:.4g}", f"{100 * (b / a - 1):+.2f} %", _rate(row)]
         for row, a, b in rows
     ]
-    return "\n".join(aligned([head, *body]))
+    return [head, *body]
+
+
+def format_regions(found: RegionVolumes, names: Names) -> str:
+    """`change_rows` as aligned text."""
+    return "\n".join(aligned(change_rows(found, names)))
 
 
 def per(unit: str) -> str:

@@ -30,6 +30,7 @@ from noder.report_pictures import (
     middle_of,
     picture,
 )
+from noder.report_regions import Measured, region_section
 from noder.report_tables import (
     METRICS,
     file_table,
@@ -81,13 +82,15 @@ figure { margin: 0; break-inside: avoid } figcaption { font-size: 11px; text-ali
 class ReportLook:
     """What the reader sees first. None: the middle of the mask, the last seen time, levels from the first scan.
 
-    `cursor_mm` RAS mm, `time` in the unit of the series, `window` grey levels in the scans' own values.
+    `cursor_mm` RAS mm, `time` in the unit of the series, `window` grey levels in the scans' own values. `measured`: the
+    volumes of regions under this fit, for a section of their own.
     """
 
     radiological: bool = False
     cursor_mm: Point | None = None
     time: float | None = None
     window: tuple[float, float] | None = None
+    measured: Measured | None = None
 
 
 def write_report(path: Path | str, result: FitResult, look: ReportLook | None = None) -> Path:
@@ -106,6 +109,7 @@ def report_page(result: FitResult, look: ReportLook) -> str:
         _notes(result),
         _section("Series", _grid_words(result) + scan_table(result)),
         _pictures(result, look),
+        "" if look.measured is None else _section("Volumes of regions", region_section(look.measured)),
         _section("Curves", _curves(result)),
         *_scores(result),
         _section("How to read it", _conventions(result, look)),

@@ -348,3 +348,20 @@ def test_every_action_of_the_menu_does_what_it_says(qtbot, loaded, tmp_path, fol
     actions["open_labels"].trigger()
     settle(qtbot, loaded)
     assert session.regions.source.name == "own.nii.gz"
+
+
+def test_the_report_holds_the_volumes_as_the_window_shows_them(qtbot, loaded, tmp_path):
+    controller, session = loaded, loaded.session
+    with qtbot.waitSignal(controller.reporting.written, timeout=TIMEOUT_MS):
+        controller.reporting.write(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    volumes = session.region_figures.volumes
+    assert "<h2>Volumes of regions</h2>" in page
+    for label in (0, 1):
+        assert f">{volumes.at(0.0)[label]:.4g}</td>" in page
+        assert f">{volumes.at(3.0)[label]:.4g}</td>" in page
+    other = replace(session.region_figures, trajectory=None)  # as of the fit before
+    session.region_figures = other
+    with qtbot.waitSignal(controller.reporting.written, timeout=TIMEOUT_MS):
+        controller.reporting.write(tmp_path / "r2.html")
+    assert "Volumes of regions" not in (tmp_path / "r2.html").read_text(encoding="utf-8")
