@@ -34,6 +34,7 @@ class BrushBar(QGroupBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Draw", parent)
         self._drawable = False
+        self._colour: Colour | None = None
         self.paint, self.erase = QPushButton("Brush"), QPushButton("Eraser")
         self.paint.setToolTip("Drag on a slice to paint (Shift+B); the wheel still changes the slice")
         self.erase.setToolTip("Drag on a slice to erase (Shift+E)")
@@ -92,7 +93,10 @@ class BrushBar(QGroupBox):
             blocker.unblock()
 
     def set_colour(self, colour: Colour) -> None:
-        """That of the label that is painted."""
+        """That of the label that is painted. Told at every step in time: a new icon lays the whole window out anew."""
+        if colour == self._colour:
+            return
+        self._colour = colour
         pixmap = QPixmap(14, 14)
         pixmap.fill(QColor(*colour))
         self.swatch.setPixmap(pixmap)

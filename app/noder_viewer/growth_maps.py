@@ -74,6 +74,8 @@ def folded(trajectory: Trajectory, t: float, plane: Plane) -> NDArray[np.bool_]:
 
 def outline(marked: NDArray[np.bool_], plane: Plane) -> Stroke:
     """The edges of the marked voxels (ni,nj), as lines around them."""
+    if not marked.any():  # as nearly always
+        return Stroke(np.empty(0), np.empty(0), FOLD, "fold")
     inside = np.pad(marked, 1)
     i, j = np.nonzero(inside[1:, 1:-1] != inside[:-1, 1:-1])
     k, m = np.nonzero(inside[1:-1, 1:] != inside[1:-1, :-1])

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QPixmap,
     QPolygonF,
 )
 from PySide6.QtWidgets import QToolTip, QWidget
@@ -62,6 +63,7 @@ class TimeAxis(QWidget):
         self._band: Band | None = None
         self._period_end: float | None = None
         self.legend = ""
+        self._kept: tuple[object, QPixmap] = ((), QPixmap())
         self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:
@@ -73,32 +75,32 @@ class TimeAxis(QWidget):
     def set_scans(self, marks: Sequence[ScanMark], unit: str) -> None:
         """The scans and the unit of time."""
         self._marks, self._unit = marks, unit
-        self.update()
+        self._renew()
 
     def set_range(self, low: float, high: float) -> None:
         """The times at both ends of the axis."""
         self.range = (low, high)
-        self.update()
+        self._renew()
 
     def set_fit_span(self, first: float, last: float) -> None:
         """Beyond these times the axis is hatched."""
         self.fit_span = (first, last)
-        self.update()
+        self._renew()
 
     def set_legend(self, text: str) -> None:
         """What the signs on the axis are; it stands above the right end."""
         self.legend = text
-        self.update()
+        self._renew()
 
     def set_band(self, band: Band | None) -> None:
         """How far fits from several seeds differ along the axis; None for a fit from one."""
         self._band = band
-        self.update()
+        self._renew()
 
     def set_period_end(self, end: float | None) -> None:
         """Where a period ends; None where time is no loop."""
         self._period_end = end
-        self.update()
+        self._renew()
 
     def set_time(self, t: float) -> None:
         """Put the cursor."""
@@ -109,7 +111,7 @@ class TimeAxis(QWidget):
         """The frames of the strip."""
         self._thumbnails = sorted(thumbnails, key=lambda item: item.time)
         self._images = [_image(item, self._levels) for item in self._thumbnails]
-        self.update()
+        self._renew()
 
     def set_levels(self, low: float, high: float) -> None:
         """Grey levels of the frames."""
@@ -174,22 +176,49 @@ class TimeAxis(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
+        painter.drawPixmap(QPointF(), self._still(painter.device().devicePixelRatioF()))
         if self._marks:
             painter.setFont(small(self.font()))
-            paint_hatch(painter, self._beyond())
-            self._paint_strip(painter)
-            self._paint_words(painter)
             self._paint_legend(painter)
-            if self._period_end is not None:
-                paint_period(painter, self.scale(), self._period_end, self.height())
-            self._paint_axis(painter)
-            if self._band is not None:
-                paint_band(painter, self.scale(), self._axis_y(), self._band)
-            for mark in self._marks:
-                _paint_mark(painter, QPointF(self.scale().to_px(mark.time), self._axis_y()), mark.role)
             self._paint_cursor(painter)
         painter.end()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        self._renew()  # another font, or other colours
+
+    def _renew(self) -> None:
+        """Draw all of it again: more than the cursor has changed."""
+        self._kept = ((), QPixmap())
+        self.update()
+
+    def _still(self, ratio: float) -> QPixmap:
+        """All that does not move with the cursor, drawn once: a step in time then costs a tenth of it."""
+        key = (self.size().toTuple(), ratio)
+        if self._kept[0] != key:
+            ground = QPixmap(self.size() * ratio)
+            ground.setDevicePixelRatio(ratio)
+            ground.fill(QColor(theme.BACKGROUND))
+            if self._marks:
+                painter = QPainter(ground)
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.setFont(small(self.font()))
+                self._paint_ground(painter)
+                painter.end()
+            self._kept = (key, ground)
+        return self._kept[1]
+
+    def _paint_ground(self, painter: QPainter) -> None:
+        paint_hatch(painter, self._beyond())
+        self._paint_strip(painter)
+        self._paint_words(painter)
+        if self._period_end is not None:
+            paint_period(painter, self.scale(), self._period_end, self.height())
+        self._paint_axis(painter)
+        if self._band is not None:
+            paint_band(painter, self.scale(), self._axis_y(), self._band)
+        for mark in self._marks:
+            _paint_mark(painter, QPointF(self.scale().to_px(mark.time), self._axis_y()), mark.role)
 
     def _line(self) -> float:
         return QFontMetricsF(small(self.font())).height()

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -82,6 +82,8 @@ class ScreenMap(ABC):
     def __init__(self, grid: Grid, step: Tensor) -> None:
         self.grid = grid
         self._step = step
+        x, y, z = step.tolist()
+        self._apart = (x, y, z)
         self._slices: Kept[tuple[object, ...], Tensor] = Kept(_SLICES_KEPT)
 
     @abstractmethod
@@ -106,17 +108,20 @@ class ScreenMap(ABC):
         across = min(range(3), key=lambda axis: len(axes[axis]))
         if len(axes[across]) > _FEW_SLICES:
             return self._spread(axes, t)
-        slices = []
-        for place in axes[across].split(1):
-            these = [place if axis == across else along for axis, along in enumerate(axes)]
-            key = (t, *((float(a[0]), float(a[-1]), len(a), a.dtype) for a in these))
-            slices.append(self._slices.get(key, partial(self._spread, these, t)))
-        return torch.cat(slices, dim=across + 1) if len(slices) > 1 else slices[0]
+        along = [(float(a[0]), float(a[-1]), len(a), a.dtype) for axis, a in enumerate(axes) if axis != across]
+        keys = [(t, across, place, *along) for place in axes[across].tolist()]
+        slices = [self._slices.found(key) for key in keys]
+        missing = [k for k, found in enumerate(slices) if found is None]
+        if missing:
+            wanted = [a[missing] if axis == across else a for axis, a in enumerate(axes)]
+            for k, found in zip(missing, self._spread(wanted, t).split(1, dim=across + 1), strict=True):
+                slices[k] = self._slices.get(keys[k], found.contiguous)
+        there = [found for found in slices if found is not None]
+        return torch.cat(there, dim=across + 1) if len(there) > 1 else there[0]
 
     def _spread(self, axes: Sequence[Tensor], t: float) -> Tensor:
         few = [self._thinned(axis, places) for axis, places in enumerate(axes)]
-        start = torch.stack(torch.meshgrid(*few, indexing="ij"), dim=-1)
-        u = (self.near(start, t) - start).movedim(-1, 0)
+        u = self._drift(few, t)
         coarse, fine = [len(places) for places in few], [len(places) for places in axes]
         if coarse == fine:
             return u.contiguous()
@@ -125,11 +130,16 @@ class ScreenMap(ABC):
         back = [order.index(axis) + 1 for axis in range(3)]
         return finer(u.permute(0, *(k + 1 for k in order))).permute(0, *back).contiguous()
 
+    def _drift(self, axes: Sequence[Tensor], t: float) -> Tensor:
+        """`near` less the places themselves (3,I,J,K), of the voxels at `axes`."""
+        start = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        return (self.near(start, t) - start).movedim(-1, 0)
+
     def _thinned(self, axis: int, places: Tensor) -> Tensor:
         """Evenly from the first to the last of `places`, as far apart as the carrier's voxels where they are closer."""
-        length = float(places[-1] - places[0])
-        m = max(math.ceil(length / float(self._step[axis])) + 1, _FEWEST_TO_HALVE // 2)
-        return torch.linspace(float(places[0]), float(places[-1]), m, dtype=places.dtype) if m < len(places) else places
+        first, last = float(places[0]), float(places[-1])
+        m = max(math.ceil((last - first) / self._apart[axis]) + 1, _FEWEST_TO_HALVE // 2)
+        return torch.linspace(first, last, m, dtype=places.dtype) if m < len(places) else places
 
 
 class Flow(ScreenMap):
@@ -167,6 +177,15 @@ class Flow(ScreenMap):
         moved = moved + sample_at_index(kept, moved).movedim(0, -1)
         return self._from_carrier(self._carried(moved, pieces[whole:], _LONGEST_ON_SCREEN))
 
+    def _drift(self, axes: Sequence[Tensor], t: float) -> Tensor:
+        pieces = self._pieces(t)
+        velocity, largest = self._velocity(pieces[0][0]) if len(pieces) == 1 else (None, 0.0)
+        if velocity is None or not kernels.usable(velocity, *axes):
+            return super()._drift(axes, t)
+        share, (x, y, z) = pieces[0][1], (places.numpy() for places in axes)
+        steps = _steps(largest * share, _LONGEST_ON_SCREEN)
+        return torch.from_numpy(kernels.drift(velocity.numpy(), (x, y, z), self._apart, share, steps))
+
     def _run(self, index: Tensor, pieces: list[tuple[tuple[float, float], float]]) -> Tensor:
         return self._from_carrier(self._carried(self._on_carrier(index), pieces))
 
@@ -175,7 +194,7 @@ class Flow(ScreenMap):
     ) -> Tensor:
         for pair, share in pieces:
             velocity, largest = self._velocity(pair)
-            index = advected(velocity, index, share, max(1, math.ceil(largest * abs(share) / longest)))
+            index = advected(velocity, index, share, _steps(largest * share, longest))
         return index
 
     def _pieces(self, t: float) -> list[tuple[tuple[float, float], float]]:
@@ -198,8 +217,9 @@ class Flow(ScreenMap):
     def _decoded(self, a: float, b: float) -> tuple[Tensor, float]:
         c = self._curve(b) if math.isnan(a) else self._curve(b) - self._curve(a)
         velocity = self._decode((self._to_voxel @ c.flatten(1)).reshape(c.shape))
-        # the three components of a voxel side by side: a point then touches a third of the cache lines
-        velocity = velocity.movedim(0, -1).contiguous().movedim(-1, 0)
+        if kernels.usable(velocity):
+            together, largest = kernels.side_by_side(velocity.numpy())
+            return torch.from_numpy(together).movedim(-1, 0), largest
         return velocity, float(velocity.abs().max())
 
     def _map(self, k: int) -> Tensor:
@@ -219,6 +239,11 @@ class Flow(ScreenMap):
 
     def _from_carrier(self, index: Tensor) -> Tensor:
         return index * self._step.to(index.dtype)
+
+
+def _steps(distance: float, longest: float) -> int:
+    """Runge-Kutta steps for voxels of the velocities' grid."""
+    return max(1, math.ceil(abs(distance) / longest))
 
 
 @lru_cache(maxsize=16)

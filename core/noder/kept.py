@@ -32,6 +32,13 @@ class Kept(Generic[K, V]):
                 self._values.popitem(last=False)
         return value
 
+    def found(self, key: K) -> V | None:
+        """The kept result; None where there is none."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
     def __contains__(self, key: K) -> bool:
         """Whether a result is at hand."""
         with self._lock:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noder import kernels
 from noder.carriers import SeenScan, carriers_at
 from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
@@ -182,8 +183,10 @@ class Trajectory:
         """
         if carry not in CARRIES:
             raise UsageError(f"carry must be one of {', '.join(CARRIES)}, not '{carry}'")
-        change, still, moved = self._pulled(grid or self.grid, t, torch.float64 if exact else torch.float32)
         chosen = [(0, 1.0)] if carry == "first" else self.carriers(t, without)
+        if not exact and (seen := self._for_screen(grid or self.grid, t, chosen)) is not None:
+            return seen
+        change, still, moved = self._pulled(grid or self.grid, t, torch.float64 if exact else torch.float32)
         smooth = exact and carry == "neighbours"
         parts = [
             weight * self.scans[k].at(self._carried(k, t, still, moved, exact), smooth=smooth) for k, weight in chosen
@@ -192,6 +195,25 @@ class Trajectory:
             added = self.intensity.powers(t) - sum(w * self.intensity.powers(self.scans[k].time) for k, w in chosen)
             parts.append(self.intensity.at(moved, added))
         return change.undo(torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]).float()
+
+    def _for_screen(self, grid: Grid, t: float, chosen: list[tuple[int, float]]) -> Tensor | None:
+        """`predict` in one pass over the voxels where brightness does not change; None where that cannot be."""
+        place = self._places.of(grid)
+        scans = [self.scans[k].voxels[0] for k, _ in chosen]
+        if place.rows is None or self.intensity is not None or not kernels.usable(*scans):
+            return None
+        if scans[0].dtype != torch.float32:
+            return None
+        axes = [axis.float() for axis in place.axes]
+        u = self.near(axes, t).contiguous().numpy()
+        x, y, z = (axis.numpy() for axis in axes)
+        out = np.zeros(u.shape[1:], np.float32)
+        for (k, weight), scan in zip(chosen, scans, strict=True):
+            time, gain = self.scans[k].time, self.scans[k].gain
+            moved = np.zeros_like(u) if time == t else u  # at its own time a scan is read where it is
+            back = None if time in (t, self.t_first) else (self._inverse(time)[0].numpy(), self._stride)
+            kernels.add_carried(out, scan.numpy(), (x, y, z), moved, back, weight * gain.gain, weight * gain.offset)
+        return place.change.undo(torch.from_numpy(out)[None])
 
     def brightness(self, t: float, grid: Grid | None = None) -> Tensor:
         """What the intensity model adds to the carried reference (I,J,K) on the frame at t, in image units.

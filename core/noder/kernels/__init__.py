@@ -18,17 +18,19 @@ import threading
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from noder.kernels.advection import advect
 from noder.kernels.banded import Banded, apply_banded
+from noder.kernels.carrying import add_carried, drift, side_by_side
 from noder.kernels.correlation import correlate
 from noder.kernels.differences import determinant
 from noder.kernels.folding import corners, shortfall
 from noder.kernels.sampling import compose, compose_back, pull, pull_slopes, splat, warp
 
 __all__ = [
-    "Banded", "advect", "apply_banded", "compose", "compose_back", "corners", "correlate", "determinant", "pull",
-    "pull_slopes", "shortfall", "splat", "usable", "warm_up", "warp",
+    "Banded", "add_carried", "advect", "apply_banded", "compose", "compose_back", "corners", "correlate",
+    "determinant", "drift", "pull", "pull_slopes", "shortfall", "side_by_side", "splat", "usable", "warm_up", "warp",
 ]  # fmt: skip
 
 ENABLED = os.environ.get("NODER_KERNELS", "numba") != "torch"
@@ -76,6 +78,7 @@ def _compile() -> None:
         splat(np.zeros((3, 2), kind), index, (4, 4, 4))
         compose_back(volume, volume, compose(volume, volume))
     field, image = np.zeros((3, 4, 4, 4), np.float32), np.zeros((4, 4, 4), np.float32)
+    _compile_for_the_screen(field, image)
     warp(image, field)
     correlate(image, image, image, image, image, (3, 3, 3), 1e-3)
     shortfall(field, 0.25)
@@ -83,3 +86,13 @@ def _compile() -> None:
     wider = Banded.of(np.ones((5, 4), np.float32))
     narrower = wider.transposed
     apply_banded((narrower, narrower, narrower), apply_banded((wider, wider, wider), field))
+
+
+def _compile_for_the_screen(field: NDArray[np.float32], image: NDArray[np.float32]) -> None:
+    """For volumes of any order, and for carriers that lie as `side_by_side` leaves them."""
+    x, y, z = (np.arange(n, dtype=np.float32) for n in image.shape)
+    lattice = x, y, z
+    carrier = side_by_side(field)[0].transpose(3, 0, 1, 2)
+    u = drift(carrier, lattice, (1.0, 1.0, 1.0), 1.0, 1)
+    for scan in (image, image.transpose(2, 1, 0), image[:, ::2]):
+        add_carried(np.zeros_like(image), scan, lattice, u, (carrier, (1, 1, 1)), 1.0, 0.0)
