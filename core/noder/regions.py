@@ -39,7 +39,8 @@ class RegionVolumes:
     """`mm3` (fits, labels, times): what each fit says of each label; the first fit is the one that is shown.
 
     `reference_mm3` (fits, labels) at the reference's time; `span` is that of the seen scans, beyond which a volume is
-    extrapolated. `measured_mm3` (labels, times): of the scans' own labels, NaN where there are none.
+    extrapolated. `measured_mm3` (labels, times): of the scans' own labels, NaN at scans that have none, and of a label
+    that none of them has.
     """
 
     labels: tuple[int, ...]
@@ -175,8 +176,9 @@ def region_steps(
             yield s * len(wanted) + k, len(trajectories) * len(wanted)
             mm3[s, :, k] = box.volumes(trajectory, pulled, t)
     known = np.full((len(box.labels), len(wanted)), np.nan)
+    marked = set().union(*measured.values())  # a label that no scan has was not drawn on them: that is no volume of 0
     for t, volumes in measured.items():
-        known[:, _position(wanted, t)] = [volumes.get(label, 0.0) for label in box.labels]
+        known[:, _position(wanted, t)] = [volumes.get(n, 0.0 if n in marked else np.nan) for n in box.labels]
     start = mm3[:, :, _position(wanted, shown.t_first)]
     span = (shown.t_first, shown.t_last)
     return RegionVolumes(box.labels, tuple(wanted), shown.unit, span, labels.time, mm3, start, known)

@@ -349,6 +349,7 @@ def test_strokes_on_an_aligned_scan_lie_where_they_were_drawn(tmp_path):
     regions = regions.drawn(dataclasses.replace(regions.labels, values=values), 300)
     path = tmp_path / "drawn.nii.gz"
     SaveLabels(regions, series, path).write()
+    assert nibabel.load(path).get_data_dtype().kind in "iu"
     assert np.array_equal(drawn_regions(series, 1.0, path).labels.values, values)
     assert np.array_equal(read_labels(path, series, 1.0).values, values)  # as the Regions tab and `noder measure` do
     # and on the scan's own file: aligned scan (x) = scan as stored (matrix x)

@@ -292,20 +292,32 @@ def test_a_4d_label_map_gives_the_volume_of_the_scan_that_it_was_drawn_on(own, t
 def test_the_csv_holds_the_columns_and_empty_cells_for_what_does_not_exist(tmp_path) -> None:
     grid = GRIDS["RAS"]
     labels = two_balls(grid)
-    found = region_volumes([AnalyticTrajectory(grid, uniform(0.02))], labels, [], {3.0: {1: 1234.0}})
+    own = {3.0: {1: 1234.0}, 5.0: {4: 2000.0}}
+    found = region_volumes([AnalyticTrajectory(grid, uniform(0.02))], labels, [], own)
     names = read_label_names(write(tmp_path / "names.txt", "1 LV cavity\n4 myocardium\n"))
     path = write_region_csv(tmp_path / "volumes.csv", found, names, [0.0, 7.0])
     rows = list(csv.DictReader(path.open()))
     assert tuple(rows[0]) == COLUMNS
     # those asked for (nothing is known of 7: it was not computed), and those of the scans with labels
     assert [(row["name"], row["time"]) for row in rows] == [
-        ("LV cavity", "0"), ("LV cavity", "3"), ("myocardium", "0"), ("myocardium", "3"),
+        ("LV cavity", "0"), ("LV cavity", "3"), ("LV cavity", "5"),
+        ("myocardium", "0"), ("myocardium", "3"), ("myocardium", "5"),
     ]  # fmt: skip
     assert rows[1]["measured_ml"] == "1.234"
-    assert rows[3]["measured_ml"] == "0"  # the scan was labelled, and this label is not on it
+    assert rows[4]["measured_ml"] == "0"  # the scan was labelled, and this label is not on it
     assert rows[0]["measured_ml"] == rows[0]["low"] == ""
     assert float(rows[1]["change_percent"]) == pytest.approx(100 * (math.exp(0.18) - 1), rel=1e-4)
     assert "% per year" in format_regions(found, names)
+
+
+def test_a_label_that_no_scan_has_of_its_own_was_not_measured_there() -> None:
+    """As one that the user drew beside those of the file: a point at 0 ml would be a finding."""
+    grid = GRIDS["RAS"]
+    own = {3.0: {1: 1234.0}, 5.0: {}}
+    found = region_volumes([AnalyticTrajectory(grid, uniform(0.02))], two_balls(grid), [], own)
+    at = [found.times.index(t) for t in (3.0, 5.0)]
+    assert found.measured_ml[0, at].tolist() == [1.234, 0.0]
+    assert np.isnan(found.measured_ml[1]).all()
 
 
 def write(path: Path, text: str) -> Path:
