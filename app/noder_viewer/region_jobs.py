@@ -131,13 +131,13 @@ class SaveLabels:
 
         image, values = self.series.reference.image, self.regions.labels.values
         kind = np.uint8 if values.max(initial=0) < 256 else np.uint16 if values.max() < 65536 else np.int32
-        stored = np.ascontiguousarray(image.to_stored(values))
+        stored = np.ascontiguousarray(image.to_stored(values).astype(kind))
         grid, alignment = image.stored_grid, _alignment(self.series, self.regions.time)
         if alignment is not None:
             grid = Grid(grid.shape, alignment.matrix @ grid.affine)
         with output_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_volume(self.path, stored, grid, dtype=kind)  # whole numbers: others take it for an image else
+            write_volume(self.path, stored, grid)
 
 
 @dataclass(frozen=True)

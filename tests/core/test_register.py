@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -160,6 +161,7 @@ def test_warp_pulls_images_and_labels_both_ways(folder: Path, out: Path) -> None
     done = noder(
         "warp", out, folder / "fixed_labels.nii.gz", "--inverse", "--labels", "-o", folder / "labels_back.nii.gz"
     )
+    assert nibabel.load(folder / "labels_back.nii.gz").get_data_dtype().kind == "i"  # else others take it for an image
     assert done.returncode == 0, done.stderr
     labels, truth = Image.open(folder / "labels_back.nii.gz"), Image.open(folder / "moving_labels.nii.gz")
     assert labels.stored_grid.matches(truth.stored_grid)

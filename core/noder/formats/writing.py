@@ -45,17 +45,18 @@ def write_volume(
     intent: int | None = None,
     time_step: float | None = None,
     unit: str | None = None,
-    dtype: DTypeLike = np.float32,
+    dtype: DTypeLike | None = None,
 ) -> None:
     """Write NIfTI-1, all or nothing: `array` (X,Y,Z), (X,Y,Z,T) or (X,Y,Z,1,C) in `grid`'s own axis order.
 
     sform and qform are the grid's affine (a sheared one fits the sform only), units mm and `unit` ("s", "ms",
-    "us"; others do not fit NIfTI and are left out). Raises OutputError.
+    "us"; others do not fit NIfTI and are left out). `dtype` None: whole numbers as they are given, since other programs
+    take label maps of fractions for images, and the rest as float32. Raises OutputError.
     """
     values = np.asarray(array)
     if values.shape[:3] != grid.shape:
         raise ValueError(f"array {values.shape} does not fit the grid {grid.shape}")
-    kind = np.dtype(dtype)
+    kind = np.dtype(dtype or (values.dtype if values.dtype.kind in "iu" else np.float32))
     if kind.kind in "iu" and values.dtype.kind == "f":
         values = np.rint(values)
     image: Any = nib.Nifti1Image(values.astype(kind, copy=False), None, dtype=kind)
