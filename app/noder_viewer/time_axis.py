@@ -79,28 +79,32 @@ class TimeAxis(QWidget):
 
     def set_range(self, low: float, high: float) -> None:
         """The times at both ends of the axis."""
-        self.range = (low, high)
-        self._renew()
+        if (low, high) != self.range:
+            self.range = (low, high)
+            self._renew()
 
     def set_fit_span(self, first: float, last: float) -> None:
         """Beyond these times the axis is hatched."""
-        self.fit_span = (first, last)
-        self._renew()
+        if (first, last) != self.fit_span:
+            self.fit_span = (first, last)
+            self._renew()
 
     def set_legend(self, text: str) -> None:
         """What the signs on the axis are; it stands above the right end."""
         self.legend = text
-        self._renew()
+        self.update()
 
     def set_band(self, band: Band | None) -> None:
         """How far fits from several seeds differ along the axis; None for a fit from one."""
-        self._band = band
-        self._renew()
+        if band is not self._band:
+            self._band = band
+            self._renew()
 
     def set_period_end(self, end: float | None) -> None:
         """Where a period ends; None where time is no loop."""
-        self._period_end = end
-        self._renew()
+        if end != self._period_end:
+            self._period_end = end
+            self._renew()
 
     def set_time(self, t: float) -> None:
         """Put the cursor."""
