@@ -180,8 +180,13 @@ def paint(
     table = lut(colormap, gamma).copy()
     table[:, 3] = np.rint(table[:, 3] * opacity).astype(np.uint8)
     last, low = len(table) - 1, -limit if low is None else low
-    place = (np.nan_to_num(values, nan=0.0) - low) * (last / (limit - low))
-    rgba: Lut = table[np.rint(np.clip(place, 0, last)).astype(np.intp)]
+    step = last / (limit - low)
+    place = values * np.float32(step)
+    place += np.float32(0.5 - low * step)
+    np.nan_to_num(place, copy=False, nan=0.5 - low * step)  # as 0
+    colours = table.view(np.uint32)[:, 0]  # a colour at once: four channels one by one take three times as long
+    rgba: Lut = colours.take(np.clip(place, 0, last, out=place).astype(np.int32)).view(np.uint8)
+    rgba = rgba.reshape(*values.shape, 4)
     rgba[folds] = (*FOLD, 255)
     return rgba
 

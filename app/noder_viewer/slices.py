@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from math import inf
 
-import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QResizeEvent, QShowEvent, QWheelEvent
@@ -112,8 +111,9 @@ class _Pane:
     def _show_heat(self, heat: Heatmap | None, frame: QRectF) -> None:
         shown = heat, frame
         if heat is not None and not same(shown, self._heat):
-            rgba = paint(heat.values, heat.limit, heat.opacity, heat.folds, heat.colormap, heat.low, heat.gamma)
-            self.heat.show_image(coloured(np.ascontiguousarray(rgba.transpose(1, 0, 2))), frame)
+            values, folds = heat.values.T, heat.folds.T
+            rgba = paint(values, heat.limit, heat.opacity, folds, heat.colormap, heat.low, heat.gamma)
+            self.heat.show_image(coloured(rgba), frame)
         self._heat = shown
         self.heat.setVisible(heat is not None)
 
