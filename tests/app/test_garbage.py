@@ -2,8 +2,9 @@
 
 import gc
 import threading
+import weakref
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QCoreApplication, QEvent, QObject
 from window_kit import choose_iterations, engine, make_controller, open_and_wait, write_scans
 
 from noder_viewer.fit_thread import FitThread
@@ -51,3 +52,23 @@ def test_the_timer_collects_what_is_due_in_the_gui_thread(qtbot):
     finally:
         garbage.shut_down()
     assert set(buried) == {threading.main_thread()}
+
+
+def test_a_closed_window_lets_go_of_its_session(qtbot, tmp_path):
+    """Scans and maps are held by it: a program that opens several windows must not keep those of the former ones."""
+    controller = make_controller(tmp_path)
+    engine(qtbot, controller)
+    open_and_wait(qtbot, controller, write_scans(tmp_path, 2))
+    held = weakref.ref(controller.session), weakref.ref(controller.session.series)
+    controller.shut_down()
+    controller.window.close()
+    controller.window.deleteLater()
+    controller.deleteLater()
+    del controller
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+    def gone():
+        gc.collect()
+        return all(each() is None for each in held)
+
+    qtbot.waitUntil(gone, timeout=5000)
