@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
 
 Row = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ class LossCurves(QWidget):
         self._log.toggled.connect(self._redraw)
         # below the plot, where it hides no curve
         self._legend = QLabel("", self, wordWrap=True)
-        self._dress(self._plot.getPlotItem())
+        self._dress()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -56,7 +57,7 @@ class LossCurves(QWidget):
         if event.type() == QEvent.Type.PaletteChange:  # the look of the program has changed
             for name in list(self._curves):
                 self._plot.removeItem(self._curves.pop(name))
-            self._dress(self._plot.getPlotItem())
+            self._dress()
             self._redraw()
 
     def _redraw(self) -> None:
@@ -86,16 +87,8 @@ class LossCurves(QWidget):
             self._curves[name] = self._plot.plot(pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True)
         return self._curves[name]
 
-    def _dress(self, item: pg.PlotItem) -> None:
-        self._plot.setBackground(theme.BACKGROUND)
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.15)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
-        # after setPen, which gives its own colour to the labels
+    def _dress(self) -> None:
+        dress(self._plot)
+        item = self._plot.getPlotItem()
         item.setLabel("bottom", "step", color=theme.MUTED)
         item.setLabel("left", "loss", color=theme.MUTED)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
 
 
 class LeftOutPlot(QWidget):
@@ -22,7 +23,7 @@ class LeftOutPlot(QWidget):
         self._plot = pg.PlotWidget()
         self._shown: tuple[Any, ...] = ()
         self._legend = QLabel("", self, wordWrap=True)
-        self._dress()
+        dress(self._plot)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._plot, 1)
@@ -32,22 +33,9 @@ class LeftOutPlot(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._dress()
+            dress(self._plot)
             if self._shown:
                 self.set_scores(*self._shown)
-
-    def _dress(self) -> None:
-        """In the colours of the look that is on."""
-        self._plot.setBackground(theme.BACKGROUND)
-        item = self._plot.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.15)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
 
     def set_scores(
         self,
