@@ -158,8 +158,8 @@ class RegionPanel(QWidget):
         layout.addWidget(self.look_box)
         layout.addWidget(self.message)
         layout.addWidget(self.table, 1)
+        layout.addLayout(buttons)  # above the plot, which may end below the edge
         layout.addWidget(self.plot, 2)
-        layout.addLayout(buttons)
 
     def _on_files(self) -> None:
         self.files_requested.emit(self.inputs.files())
