@@ -155,6 +155,29 @@ def test_the_scans_own_labels_are_points_and_dashes(qtbot, loaded, folder):
     assert 1 in loaded.presenter.scenes[2].regions["prediction"].own
 
 
+def test_a_4d_label_map_is_named_as_the_scans_own_labels_too(qtbot, controller, folder):
+    inputs = controller.window.region_panel.inputs
+    assert drop_on(inputs.labels, [folder / "own.nii.gz"])
+    settle(qtbot, controller)
+    assert inputs.own.name.text() == "as Labels (4D)"
+    assert inputs.files().own == ()
+    assert drop_on(inputs.labels, [folder / "labels.nii.gz"])
+    settle(qtbot, controller)
+    assert inputs.own.name.text() == "none"
+
+
+def test_what_saves_the_volumes_is_on_the_screen_with_three_labels(qtbot, controller, folder):
+    panel, values = controller.window.region_panel, label_map()
+    values[8:10, 3:6, 4:8] = 7
+    controller.window.resize(1600, 1000)
+    assert drop_on(panel.inputs.labels, [save_lps(folder / "three.nii.gz", values)])
+    settle(qtbot, controller)
+    QApplication.processEvents()
+    for widget in (panel.kind, panel.csv, panel.png):
+        assert widget.geometry().bottom() < panel.plot.geometry().top()  # whose legend grows with the labels
+        assert widget.visibleRegion().boundingRect() == widget.rect()
+
+
 def test_a_click_on_the_plot_sets_the_time_and_the_line_follows(qtbot, loaded):
     plot = loaded.window.region_panel.plot
     QApplication.processEvents()
