@@ -13,9 +13,12 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from noder_viewer import theme
 from noder_viewer.plot_axes import dress
 
+_SIGNS = (("o", "●", Qt.PenStyle.SolidLine), ("s", "■", Qt.PenStyle.DashLine), ("t1", "▲", Qt.PenStyle.DotLine))
+"""Each time the colours begin again: pyqtgraph's symbol, its letter in the legend, the line."""
+
 
 class LeftOutPlot(QWidget):
-    """Dots joined within the scans; a hollow dot is an extrapolation, and stands alone."""
+    """Signs joined within the scans; a hollow one is an extrapolation, and stands alone."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,20 +57,20 @@ class LeftOutPlot(QWidget):
         legend, colours = [], theme.palette().series
         for k, (name, row) in enumerate(scores.items()):
             colour, values = colours[k % len(colours)], np.asarray(row, dtype=np.float64)
-            style = Qt.PenStyle.SolidLine if k < len(colours) else Qt.PenStyle.DashLine
-            self._dots(t[~out], values[~out], colour, pg.mkPen(colour, width=1.6, style=style), colour)
-            self._dots(t[out], values[out], colour, None, theme.BACKGROUND)
-            mark = "▬" if k < len(colours) else "╌"
+            symbol, mark, style = _SIGNS[k // len(colours) % len(_SIGNS)]
+            pen = pg.mkPen(colour, width=1.6, style=style)
+            self._dots(t[~out], values[~out], symbol, colour, pen, colour)
+            self._dots(t[out], values[out], symbol, colour, None, theme.BACKGROUND)
             legend.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{name}')
-        extra = "&emsp;○&nbsp;extrapolated" if out.any() else ""
+        extra = "&emsp;(hollow:&nbsp;extrapolated)" if out.any() else ""
         self._legend.setText("&emsp;".join(legend) + extra)
 
-    def _dots(self, x: object, y: object, colour: str, pen: object, fill: str) -> None:
+    def _dots(self, x: object, y: object, symbol: str, colour: str, pen: object, fill: str) -> None:
         self._plot.plot(
             x,
             y,
             pen=pen,
-            symbol="o",
+            symbol=symbol,
             symbolSize=7,
             symbolPen=pg.mkPen(colour, width=1.4),
             symbolBrush=fill,
