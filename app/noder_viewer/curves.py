@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
@@ -38,6 +38,9 @@ class LossCurves(QWidget):
         row.addWidget(self._log, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(row)
         self.setMinimumHeight(150)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 260)  # pyqtgraph's own is twice that, and pushes the legend below the edge of the tab
 
     def set_history(self, steps: Sequence[float], values: Mapping[str, Sequence[float]]) -> None:
         """The whole history so far: each of `values` is as long as `steps`."""

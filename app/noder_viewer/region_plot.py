@@ -77,7 +77,11 @@ class RegionPlot(QWidget):
         item = self.plot.getPlotItem()
         item.clear()
         self.legend.setText("" if data is None else legend_text(data))
-        if data is None or not data.curves:
+        is_empty = data is None or not data.curves
+        for side in ("left", "bottom"):
+            item.getAxis(side).setStyle(showValues=not is_empty)
+            item.setLabel(side, "")  # of what was there before
+        if data is None or is_empty:
             return
         self._draw_beyond(item, data)
         for curve in data.curves:

@@ -6,9 +6,10 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 from PySide6.QtCore import QEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QScrollArea
 
 from noder_viewer.curves import LossCurves
+from noder_viewer.fit_panel import FitPanel
 from noder_viewer.plot_axes import dress
 
 
@@ -80,3 +81,19 @@ def test_the_losses_keep_their_ticks_when_the_look_changes(curves: LossCurves) -
     QApplication.processEvents()
     QApplication.sendEvent(curves, QEvent(QEvent.Type.PaletteChange))
     assert curves._plot.getPlotItem().getAxis("left").autoSIPrefixScale == 1.0
+
+
+def test_all_of_the_legend_is_on_the_screen_while_a_fit_runs(qtbot: Any) -> None:
+    column, panel = QScrollArea(), FitPanel()
+    qtbot.addWidget(column)
+    column.setWidgetResizable(True)
+    column.setWidget(panel)
+    column.resize(330, 560)
+    panel.fits.setMinimumHeight(230)  # some fits
+    with qtbot.waitExposed(column):
+        column.show()
+    panel.set_progress(0.3, "1/4 size: step 27 of 100, 18 s left, no folds")
+    panel.set_curves([0, 1], {name: [1.0, 2.0] for name in ("similarity", "folding", "smoothness", "boundary")})
+    qtbot.waitUntil(lambda: panel.curves._legend.height() > 20)
+    legend = panel.curves._legend
+    assert legend.visibleRegion().boundingRect() == legend.rect()

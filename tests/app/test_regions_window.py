@@ -124,6 +124,7 @@ def test_a_dropped_label_map_is_carried_measured_and_plotted(qtbot, loaded):
     assert curves[0].times[-1] > 3
     assert panel.plot._data.span == (0.0, 3.0)
     assert "% / year" in panel.table.horizontalHeaderItem(3).text()
+    assert panel.table.horizontalHeaderItem(CHANGE).text() == "change %"
 
 
 def test_labels_that_are_dropped_later_were_drawn_on_the_scan_that_is_shown(qtbot, controller, folder):
@@ -243,6 +244,33 @@ def test_a_region_is_drawn_erased_undone_and_saved(qtbot, controller, tmp_path, 
     saved = nibabel.load(path)
     assert (np.asarray(saved.dataobj) == session.regions.labels.values).all()
     assert not session.regions.changed
+
+
+def test_a_new_label_goes_when_its_only_stroke_is_undone_and_comes_back(qtbot, loaded):
+    session, measuring = loaded.session, loaded.measuring
+    loaded.window.region_panel.brush.label.setValue(3)
+    measuring.set_brush(Brush(label=3))
+    loaded.region_view.refresh()
+    QApplication.processEvents()
+    paint(loaded, [(8, 8, 9), (12, 8, 9)])
+    assert session.regions.numbers == (1, 3, 6)
+    measuring.undo()
+    loaded.region_view.refresh()
+    assert session.regions.numbers == (1, 6)
+    assert loaded.window.region_panel.table.rowCount() == 2
+    measuring.redo()
+    assert session.regions.numbers == (1, 3, 6)
+
+
+def test_an_emptied_plot_has_no_axis_of_what_was_there(loaded):
+    plot = loaded.window.region_panel.plot
+    axis, data = plot.plot.getPlotItem().getAxis("bottom"), plot._data
+    assert axis.labelText == "time (years)"
+    plot.set_data(None)
+    assert axis.labelText == ""
+    assert not axis.style["showValues"]
+    plot.set_data(data)
+    assert axis.style["showValues"]
 
 
 def test_a_stroke_at_another_time_goes_to_the_labels_first(qtbot, loaded):
