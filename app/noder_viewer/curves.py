@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
 
 Row = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ class LossCurves(QWidget):
         self._log.toggled.connect(self._redraw)
         # below the plot, where it hides no curve
         self._legend = QLabel("", self, wordWrap=True)
-        self._dress(self._plot.getPlotItem())
+        self._dress()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -37,6 +38,9 @@ class LossCurves(QWidget):
         row.addWidget(self._log, 0, Qt.AlignmentFlag.AlignTop)
         layout.addLayout(row)
         self.setMinimumHeight(150)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 260)  # pyqtgraph's own is twice that, and pushes the legend below the edge of the tab
 
     def set_history(self, steps: Sequence[float], values: Mapping[str, Sequence[float]]) -> None:
         """The whole history so far: each of `values` is as long as `steps`."""
@@ -56,7 +60,7 @@ class LossCurves(QWidget):
         if event.type() == QEvent.Type.PaletteChange:  # the look of the program has changed
             for name in list(self._curves):
                 self._plot.removeItem(self._curves.pop(name))
-            self._dress(self._plot.getPlotItem())
+            self._dress()
             self._redraw()
 
     def _redraw(self) -> None:
@@ -86,16 +90,8 @@ class LossCurves(QWidget):
             self._curves[name] = self._plot.plot(pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True)
         return self._curves[name]
 
-    def _dress(self, item: pg.PlotItem) -> None:
-        self._plot.setBackground(theme.BACKGROUND)
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.15)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
-        # after setPen, which gives its own colour to the labels
+    def _dress(self) -> None:
+        dress(self._plot)
+        item = self._plot.getPlotItem()
         item.setLabel("bottom", "step", color=theme.MUTED)
         item.setLabel("left", "loss", color=theme.MUTED)

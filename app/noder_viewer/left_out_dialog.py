@@ -38,6 +38,8 @@ _MEANING = (
     "Each scan is predicted by fits that never saw it. A method's own column: the scans before and after, carried "
     "along its map and blended; “first”: the first scan carried. Blend, nearest and unchanged need no fit."
 )
+_MOST_ROWS = 8
+"""That the table shows without being scrolled, at least."""
 
 
 class LeftOutDialog(QDialog):
@@ -64,6 +66,8 @@ class LeftOutDialog(QDialog):
         self.table = _table()
         self.write = QPushButton("Write CSV…")
         self.write.clicked.connect(self._on_write)
+        self.close_button = QPushButton("Close")
+        self.close_button.clicked.connect(self.close)
         self.message = QLabel()
         self._lay_out()
         self.resize(980, 680)
@@ -102,10 +106,12 @@ class LeftOutDialog(QDialog):
         bottom = QHBoxLayout()
         bottom.addWidget(self.message, 1)
         bottom.addWidget(self.write)
+        bottom.addWidget(self.close_button)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
         split.addWidget(self.plot)
         split.addWidget(self.table)
+        split.setStretchFactor(0, 1)
         column = QVBoxLayout(self)
         for widget in (self.verdict, self.meaning):
             column.addWidget(widget)
@@ -136,6 +142,7 @@ class LeftOutDialog(QDialog):
             self._row(k, f"{row['index']}{beyond}", f"{row['time']:g}", cells, score, row["name"])
         for k, (where, scores) in enumerate(means, start=len(rows)):
             self._row(k, where, "", [scores[name].get(score) for name in names], score, where)
+        table.setMinimumHeight(_height(table))
 
     def _row(self, k: int, scan: str, time: str, cells: list[Any], score: str, tip: str) -> None:
         self.table.setItem(k, 0, text_item(scan, tip))
@@ -182,6 +189,13 @@ def _best(values: list[float], score: str) -> float:
     if not known:
         return float("nan")
     return min(known) if score.startswith("nrmse") else max(known)
+
+
+def _height(table: QTableWidget) -> int:
+    """Of a table with all of its rows, of many with whole ones, and its lower bar."""
+    rows = min(table.rowCount(), _MOST_ROWS) * table.verticalHeader().defaultSectionSize()
+    head, bar = table.horizontalHeader().sizeHint().height(), table.horizontalScrollBar().sizeHint().height()
+    return head + rows + bar + 2 * table.frameWidth()
 
 
 def _table() -> QTableWidget:

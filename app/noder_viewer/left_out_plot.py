@@ -11,10 +11,14 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
+
+_SIGNS = (("o", "●", Qt.PenStyle.SolidLine), ("s", "■", Qt.PenStyle.DashLine), ("t1", "▲", Qt.PenStyle.DotLine))
+"""Each time the colours begin again: pyqtgraph's symbol, its letter in the legend, the line."""
 
 
 class LeftOutPlot(QWidget):
-    """Dots joined within the scans; a hollow dot is an extrapolation, and stands alone."""
+    """Signs joined within the scans; a hollow one is an extrapolation, and stands alone."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,7 +26,7 @@ class LeftOutPlot(QWidget):
         self._plot = pg.PlotWidget()
         self._shown: tuple[Any, ...] = ()
         self._legend = QLabel("", self, wordWrap=True)
-        self._dress()
+        dress(self._plot)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._plot, 1)
@@ -32,22 +36,9 @@ class LeftOutPlot(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._dress()
+            dress(self._plot)
             if self._shown:
                 self.set_scores(*self._shown)
-
-    def _dress(self) -> None:
-        """In the colours of the look that is on."""
-        self._plot.setBackground(theme.BACKGROUND)
-        item = self._plot.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.15)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
 
     def set_scores(
         self,
@@ -66,20 +57,20 @@ class LeftOutPlot(QWidget):
         legend, colours = [], theme.palette().series
         for k, (name, row) in enumerate(scores.items()):
             colour, values = colours[k % len(colours)], np.asarray(row, dtype=np.float64)
-            style = Qt.PenStyle.SolidLine if k < len(colours) else Qt.PenStyle.DashLine
-            self._dots(t[~out], values[~out], colour, pg.mkPen(colour, width=1.6, style=style), colour)
-            self._dots(t[out], values[out], colour, None, theme.BACKGROUND)
-            mark = "▬" if k < len(colours) else "╌"
+            symbol, mark, style = _SIGNS[k // len(colours) % len(_SIGNS)]
+            pen = pg.mkPen(colour, width=1.6, style=style)
+            self._dots(t[~out], values[~out], symbol, colour, pen, colour)
+            self._dots(t[out], values[out], symbol, colour, None, theme.BACKGROUND)
             legend.append(f'<span style="color:{colour}">{mark}</span>&nbsp;{name}')
-        extra = "&emsp;○&nbsp;extrapolated" if out.any() else ""
+        extra = "&emsp;(hollow:&nbsp;extrapolated)" if out.any() else ""
         self._legend.setText("&emsp;".join(legend) + extra)
 
-    def _dots(self, x: object, y: object, colour: str, pen: object, fill: str) -> None:
+    def _dots(self, x: object, y: object, symbol: str, colour: str, pen: object, fill: str) -> None:
         self._plot.plot(
             x,
             y,
             pen=pen,
-            symbol="o",
+            symbol=symbol,
             symbolSize=7,
             symbolPen=pg.mkPen(colour, width=1.4),
             symbolBrush=fill,

@@ -44,6 +44,7 @@ class Measuring(QObject):
         self._drawing: Drawing | None = None
         self._earlier: ShownRegions | None = None
         self._undrawn: ShownRegions | None = None
+        self._painted: set[int] = set()
         self._before_stroke: ShownRegions | None = None
         self._measured: tuple[ShownRegions | None, Trajectory | None] = (None, None)
         self.words, self.reading = "", False
@@ -129,6 +130,7 @@ class Measuring(QObject):
         if self._drawing is None or not self._drawing.is_drawing or session.regions is None:
             return
         self._drawing.paint(scene.plane, to_mm(scene, x_mm, y_mm), session.brush)
+        self._painted.add(session.brush.paints)
         session.regions = session.regions.drawn(self._drawing.labels, session.brush.paints)
 
     def end_stroke(self) -> None:
@@ -214,17 +216,27 @@ class Measuring(QObject):
             return
         if self._drawing is None or self._drawing.labels is not session.regions.labels:
             self._drawing, self._undrawn = Drawing(session.regions.labels), session.regions
+            self._painted = set()
         self._before_stroke = session.regions
         self._drawing.begin()
 
     def _show_drawing(self) -> None:
         regions, first = self._session.regions, self._undrawn
         if regions is not None and self._drawing is not None:
-            drawn = regions.drawn(self._drawing.labels, 0)
+            drawn = replace(regions.drawn(self._drawing.labels, 0), numbers=self._numbers(regions))
             if first is not None and first.labels is drawn.labels:  # all strokes are undone
                 drawn = replace(drawn, changed=first.changed, saved_in=first.saved_in)
             self._session.regions = drawn
         self.changed.emit()
+
+    def _numbers(self, regions: ShownRegions) -> tuple[int, ...]:
+        """The labels after strokes were undone or painted again: one that they had brought goes with its voxels."""
+        if self._drawing is None or self._undrawn is None:
+            return regions.numbers
+        before, values = self._undrawn.numbers, self._drawing.labels.values
+        drawn = self._painted - {0, *before}
+        kept = set(regions.numbers) - drawn
+        return tuple(sorted(kept | {label for label in drawn if (values == label).any()}))
 
     def _go_to_labels(self) -> None:
         session = self._session

@@ -153,6 +153,11 @@ class MovieDialog(QDialog):
         for box in (self.width_px, self.height_px):
             box.valueChanged.connect(self._on_size)
         self.file.changed.connect(self._say_estimate)
+        boxes = self.frames, self.fps, self.seconds, self.width_px, self.height_px, self.first, self.last
+        combos = self.view, self.show_box, self.course, self.preset
+        edited = (*(box.valueChanged for box in boxes), *(box.currentIndexChanged for box in combos), self.file.changed)
+        for signal in edited:
+            signal.connect(self._on_change)
         self.export.clicked.connect(self.request_movie)
         self.close_button.clicked.connect(self._on_close)
 
@@ -195,6 +200,11 @@ class MovieDialog(QDialog):
         suffix = ".mp4" if path is None or not path.suffix else path.suffix.lower()
         words = estimate_words(len(self.times()), self.fps.value(), self.size_px(), suffix)
         self.estimate.setText(f"{words}; takes the place of the file that is there" if _is_there(path) else words)
+
+    def _on_change(self) -> None:
+        """What was said of the movie before does not hold for the one that is being set up."""
+        if not self._running:
+            self._say("", error=False)
 
     def _set_running(self, running: bool) -> None:
         self._running = running

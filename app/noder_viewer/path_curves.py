@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
 
 if TYPE_CHECKING:
     from noder.pathlines import Pathline
@@ -43,24 +44,16 @@ class _TimePlot(pg.PlotWidget):  # type: ignore[misc]
     step_requested = Signal(int)
 
     def __init__(self, name: str, label: str) -> None:
-        super().__init__(background=theme.BACKGROUND)
+        super().__init__()
         self.setAccessibleName(name)
         self.setMinimumHeight(110)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._curves: list[Any] = []
         self._now = pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))
         self._zones = [pg.LinearRegionItem(movable=False, brush=self._hatch(), pen=pg.mkPen(None)) for _ in range(2)]
-        item = self.getPlotItem()
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.12)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
+        dress(self, grid=0.12)
         metrics = self.fontMetrics()  # both plots stand below each other in time: their frames must agree
-        item.getAxis("left").setWidth(metrics.horizontalAdvance("0.0000") + metrics.height() + 8)
+        self.getPlotItem().getAxis("left").setWidth(metrics.horizontalAdvance("0.0000") + metrics.height() + 8)
         for zone in self._zones:
             self.addItem(zone, ignoreBounds=True)
         self.addItem(self._now, ignoreBounds=True)

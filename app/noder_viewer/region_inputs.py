@@ -105,9 +105,12 @@ class RegionInputs(QWidget):
         """The file that is in use; None for labels that were drawn, or none."""
         self.labels.set_path(path)
 
-    def set_given(self, own: Sequence[Path], names: Path | None) -> None:
-        """The files that are in use beside it."""
+    def set_given(self, own: Sequence[Path], names: Path | None, *, own_in_labels: bool = False) -> None:
+        """The files that are in use beside it; `own_in_labels`: it is itself a 4D one that has the scans' own."""
         self.own.set_paths(own)
+        if own_in_labels and not own:
+            self.own.name.setText("as Labels (4D)")
+            self.own.name.setToolTip("The file of Labels has a volume for each scan")
         self.names.set_path(names)
 
     @property

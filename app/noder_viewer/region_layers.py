@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def region_layers(session: Session, plane: Plane, images: Sequence[SliceImage]) 
     regions = session.regions
     if regions is None or session.pair is not None or not session.region_look.visible:
         return {}
-    found = {image.kind: _layer(session, regions, plane, _time(session, image)) for image in images}
+    found = {image.kind: _layer(session, regions, plane, image) for image in images}
     return {kind: layer for kind, layer in found.items() if layer is not None}
 
 
@@ -63,8 +63,14 @@ def _time(session: Session, image: SliceImage) -> float:
     return session.time if found is None else found[1].time
 
 
-def _layer(session: Session, regions: ShownRegions, plane: Plane, t: float) -> RegionLayer | None:
-    trajectory, look = session.trajectory, session.region_look
+def _look(session: Session, image: SliceImage) -> RegionLook:
+    """Fills would mix with other colours, and two of ours are theirs: outlines alone lie over a colour map."""
+    look, heat = session.region_look, session.trajectory is not None and session.overlays.has_colour_map
+    return replace(look, fill=0.0) if heat or image.colormap == "difference" else look
+
+
+def _layer(session: Session, regions: ShownRegions, plane: Plane, image: SliceImage) -> RegionLayer | None:
+    trajectory, look, t = session.trajectory, _look(session, image), _time(session, image)
     scan = next((k for k, other in enumerate(session.times) if abs(other - t) <= _SAME_TIME * _span(session)), None)
     own = regions.own[scan] if look.own and scan is not None and scan < len(regions.own) else None
 
@@ -72,7 +78,7 @@ def _layer(session: Session, regions: ShownRegions, plane: Plane, t: float) -> R
         values = _values(trajectory, regions, plane, t)
         if values is None and own is None:
             return None
-        return _drawn(session, regions, plane, values, own)
+        return _drawn(session, regions, plane, values, own, look)
 
     owner = regions if trajectory is None else trajectory
     return _recent.get(owner, ("layer", regions, look, t, plane.axis, plane.index), make)
@@ -100,9 +106,13 @@ def _waits(trajectory: Trajectory, t: float) -> bool:
 
 
 def _drawn(
-    session: Session, regions: ShownRegions, plane: Plane, values: Labels | None, own: OwnLabels | None
+    session: Session,
+    regions: ShownRegions,
+    plane: Plane,
+    values: Labels | None,
+    own: OwnLabels | None,
+    look: RegionLook,
 ) -> RegionLayer:
-    look = session.region_look
     shown = _without(values if values is not None else np.zeros(plane.shape, dtype=np.int32), look)
     theirs = None if own is None else _without(np.take(own.values, [plane.index], axis=plane.axis), look)
     theirs = None if theirs is None else theirs.squeeze(plane.axis)

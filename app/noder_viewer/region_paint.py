@@ -16,6 +16,8 @@ from noder_viewer.slice_fonts import Fonts
 from noder_viewer.slice_picture import coloured, frame_of
 
 SWATCH = 9.0
+MORE = "…"
+_MIDDLE = Qt.AlignmentFlag.AlignVCenter
 _DASHES = [3.0, 3.0]
 _recent = Recent(per_owner=2)
 
@@ -40,21 +42,23 @@ def paint_regions(painter: QPainter, rect: QRectF, camera: Camera, layer: Region
 
 
 def paint_legend(painter: QPainter, line: QRectF, layer: RegionLayer, fonts: Fonts) -> None:
-    """A swatch and a name for each region on the slice, as many as the line holds, then what they are."""
+    """A swatch and a name for each region on the slice, then what they are; "…" where the line does not hold all."""
     painter.setFont(fonts.small)
     x, y = line.left(), line.center().y()
-    for name, colour in layer.legend:
-        wide = SWATCH + 4 + fonts.width(name)
-        if x + wide > line.right():
-            break
+    for k, (name, colour) in enumerate(layer.legend):
+        wide, is_last = SWATCH + 4 + fonts.width(name), k == len(layer.legend) - 1
+        if x + wide + (0 if is_last else 2 * PAD + fonts.width(MORE)) > line.right():
+            painter.setPen(QColor(DARK.muted))
+            painter.drawText(QRectF(x, line.top(), line.right() - x, line.height()), _MIDDLE, MORE)
+            return
         painter.fillRect(QRectF(x, y - SWATCH / 2, SWATCH, SWATCH), QColor(*colour))
         painter.setPen(QColor(DARK.text))
-        painter.drawText(QRectF(x + SWATCH + 4, line.top(), wide, line.height()), Qt.AlignmentFlag.AlignVCenter, name)
+        painter.drawText(QRectF(x + SWATCH + 4, line.top(), wide, line.height()), _MIDDLE, name)
         x += wide + 2 * PAD
     painter.setPen(QColor(DARK.muted))
     rest = QRectF(x, line.top(), max(line.right() - x, 0), line.height())
     title = fonts.metrics.elidedText(layer.title, Qt.TextElideMode.ElideRight, rest.width())
-    painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, title)
+    painter.drawText(rest, _MIDDLE, title)
 
 
 def paint_brush(painter: QPainter, place: QPointF, radius_px: float) -> None:

@@ -111,7 +111,10 @@ class RegionPanel(QWidget):
         self.fill = QSlider(Qt.Orientation.Horizontal)
         self.fill.setRange(0, 100)
         self.fill.setAccessibleName("Opacity of the regions' colours")
-        self.fill.setToolTip("Opacity of the colours; at 0 only outlines are drawn")
+        self.fill.setToolTip(
+            "Opacity of the colours; at 0 only outlines are drawn.\n"
+            "Over a map of colours, as growth or a difference, there are always outlines alone"
+        )
         self.outline, self.own = QCheckBox("Outlines"), QCheckBox("Scans' own, dashed")
         self.own.setToolTip("At a scan that has labels of its own: these too, with dashed outlines")
         self.look_box.clicked.connect(self._on_look)
@@ -158,8 +161,8 @@ class RegionPanel(QWidget):
         layout.addWidget(self.look_box)
         layout.addWidget(self.message)
         layout.addWidget(self.table, 1)
+        layout.addLayout(buttons)  # above the plot, which may end below the edge
         layout.addWidget(self.plot, 2)
-        layout.addLayout(buttons)
 
     def _on_files(self) -> None:
         self.files_requested.emit(self.inputs.files())

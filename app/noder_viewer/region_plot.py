@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.plot_axes import dress
 from noder_viewer.region_state import Colour
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ class RegionPlot(QWidget):
         self.legend = QLabel("", wordWrap=True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self._line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))
-        self._dress(self.plot.getPlotItem())
+        self._dress()
         self.plot.viewport().installEventFilter(self)
         self.plot.setAccessibleName("Volumes of the regions over time")
         layout = QVBoxLayout(self)
@@ -76,7 +77,11 @@ class RegionPlot(QWidget):
         item = self.plot.getPlotItem()
         item.clear()
         self.legend.setText("" if data is None else legend_text(data))
-        if data is None or not data.curves:
+        is_empty = data is None or not data.curves
+        for side in ("left", "bottom"):
+            item.getAxis(side).setStyle(showValues=not is_empty)
+            item.setLabel(side, "")  # of what was there before
+        if data is None or is_empty:
             return
         self._draw_beyond(item, data)
         for curve in data.curves:
@@ -159,21 +164,13 @@ class RegionPlot(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._dress(self.plot.getPlotItem())
+            self._dress()
             data, self._data = self._data, None
             self.set_data(data)
 
-    def _dress(self, item: pg.PlotItem) -> None:
-        self.plot.setBackground(theme.BACKGROUND)
+    def _dress(self) -> None:
+        dress(self.plot)
         self._line.setPen(pg.mkPen(theme.ACCENT, width=1.5))
-        item.setMenuEnabled(False)
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.showGrid(x=True, y=True, alpha=0.15)
-        for side in ("left", "bottom"):
-            item.getAxis(side).setTextPen(theme.TEXT)
-            item.getAxis(side).setPen(theme.LINE)
-            item.getAxis(side).enableAutoSIPrefix(False)
         self._line.setZValue(20)
 
 

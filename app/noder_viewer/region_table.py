@@ -49,7 +49,7 @@ class RegionTable(QTableWidget):
 
     def set_unit(self, per: str) -> None:
         """The unit of time of the rates, in the singular."""
-        self.setHorizontalHeaderLabels(["region", "ml now", "change", f"% / {per}" if per else "rate"])
+        self.setHorizontalHeaderLabels(["region", "ml now", "change %", f"% / {per}" if per else "rate"])
         for column, tip in enumerate(_TIPS):
             if (item := self.horizontalHeaderItem(column)) is not None:
                 item.setToolTip(tip)

@@ -77,7 +77,8 @@ class RegionView(QObject):
         if not self._measuring.reading:  # the row shows what is in use, or on its way
             inputs.set_labels(None if regions is None else regions.source)
             if regions is not None:
-                inputs.set_given(regions.own_files, regions.names_file)
+                points = any(own is not None for own in regions.own)
+                inputs.set_given(regions.own_files, regions.names_file, own_in_labels=points)
 
     def _show_state(self) -> None:
         session, regions, figures = self._session, self._session.regions, self._session.region_figures

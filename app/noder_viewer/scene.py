@@ -115,7 +115,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
     shown = make(session, plane)
     return SliceScene(
         plane=plane,
-        images=_dressed(shown, session.look),
+        images=_dressed(shown, session),
         overlays=over,
         crosshair=(x, y),
         window=session.window,
@@ -196,8 +196,18 @@ def _coloured(layer: Overlay, look: OverlaySettings) -> Overlay:
     return replace(layer, colormap=colours, gamma=look.gamma)
 
 
-def _dressed(images: tuple[SliceImage, ...], look: Look) -> tuple[SliceImage, ...]:
-    """Grey pictures in the colours that were chosen; a difference keeps its own."""
+def _dressed(images: tuple[SliceImage, ...], session: Session) -> tuple[SliceImage, ...]:
+    """Grey pictures in the colours that were chosen; a difference keeps its own, and is grey below other colours."""
+    chosen = _chosen(images, session.look)
+    return tuple(_below_colours(image) for image in chosen) if session.overlays.has_colour_map else chosen
+
+
+def _below_colours(image: SliceImage) -> SliceImage:
+    """Two maps with a sign over each other are unreadable, above all where hues look alike: one has lightness alone."""
+    return replace(image, colormap="gray") if image.colormap == "difference" else image
+
+
+def _chosen(images: tuple[SliceImage, ...], look: Look) -> tuple[SliceImage, ...]:
     if look == Look():
         return images
     opacity = look.opacity if look.visible else 0.0

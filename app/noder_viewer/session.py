@@ -75,6 +75,11 @@ class OverlaySettings:
     quiver_scale: float = 1.0
     landmarks: bool = True
 
+    @property
+    def has_colour_map(self) -> bool:
+        """Whether colours lie over the whole slice."""
+        return any(getattr(self, name) for name in _COLOUR_MAPS)
+
     def switched(self, name: str, *, on: bool) -> OverlaySettings:
         """The same with one overlay on or off; a colour map that is switched on takes the place of another."""
         others = dict.fromkeys(_COLOUR_MAPS, False) if on and name in _COLOUR_MAPS else {}

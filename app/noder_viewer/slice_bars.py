@@ -66,9 +66,10 @@ def strip_width(bars: Sequence[Bar], fonts: Fonts) -> float:
 
 
 def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar], fonts: Fonts) -> None:
-    """All colour bars, one below the other, to the right of the picture."""
+    """The colour bars that have room, one below the other, to the right of the picture."""
     painter.save()
     painter.setFont(fonts.small)
+    bars = fitting(bars, strip.height(), fonts.line)
     height = strip.height() / len(bars)
     for k, bar in enumerate(bars):
         cell = QRectF(strip.left() + PAD, strip.top() + k * height, strip.width() - 2 * PAD, height)
@@ -76,9 +77,21 @@ def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar], fonts: Fon
     painter.restore()
 
 
-def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
+def fitting(bars: Sequence[Bar], height: float, line: float) -> list[Bar]:
+    """Those that `height` pixels hold: grey levels give way first, for colours say nothing without their bar."""
+    kept = list(bars)
+    while len(kept) > 1 and any(_body_height(height / len(kept), bar, line) < line for bar in kept):
+        kept.pop(0 if len(kept) == len(bars) else -1)
+    return kept
+
+
+def _body_height(cell: float, bar: Bar, line: float) -> float:
     foot = line * 1.5 if bar.folds else line * 0.5
-    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, min(cell.height() - 2.3 * line - foot, 260))
+    return min(cell - 2.3 * line - foot, 260.0)
+
+
+def _bar(painter: QPainter, cell: QRectF, bar: Bar, line: float) -> None:
+    body = QRectF(cell.left(), cell.top() + 1.8 * line, BAR_WIDTH, _body_height(cell.height(), bar, line))
     if body.height() < line:
         return
     painter.setPen(QColor(DARK.text))

@@ -17,13 +17,15 @@ _FLAGS = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
 def paint_beyond(painter: QPainter, pane: QRectF, words: str, fonts: Fonts) -> None:
-    """Hatch the border of the pane, and write the words into its lower left corner, above the border.
+    """Hatch the border of the pane, and write any words into its lower left corner, above the border.
 
     Where they do not fit on a line, what is measured from is left out: a small picture must not drown in words.
     """
     for side in sides(pane):
         painter.fillRect(side, QColor(0, 0, 0, 150))
         painter.fillRect(side, _hatch())
+    if not words:
+        return
     room = pane.width() - 2 * BORDER - 2 * PAD
     shown = words if fonts.width(words) <= room else words.partition(" the ")[0]
     shown = fonts.metrics.elidedText(shown, Qt.TextElideMode.ElideRight, room)

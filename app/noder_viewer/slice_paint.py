@@ -23,6 +23,8 @@ GAP = 7.0
 STAMP_IN = 9.0
 """Pixels from the corner of a picture to its time stamp: inside the hatched border of times beyond the scans."""
 EXTRAPOLATED = "extrapolated"
+SMALL_PX = 210.0
+"""Views that are narrower or lower have a title of one line, and no words on the hatching."""
 SWATCH = 14.0
 """Length of a line in a legend."""
 GROUND = QColor(21, 23, 28, 225)
@@ -46,19 +48,32 @@ class Header:
 
     badge_below: bool
     title_lines: int
+    warns_above: bool = False
+    """Whether "extrapolated" stands beside the badge and leaves its line to the title."""
 
     def or_larger(self, other: Header) -> Header:
         """Room for either."""
-        return Header(self.badge_below or other.badge_below, max(self.title_lines, other.title_lines))
+        lines, above = max(self.title_lines, other.title_lines), self.warns_above and other.warns_above
+        return Header(self.badge_below or other.badge_below, lines, above)
 
 
-def header_of(scene: SliceScene, fonts: Fonts, width: float, strip: float) -> Header:
-    """The lines that a view needs which is `width` pixels wide, `strip` of them for colour bars."""
+def is_small(scene: SliceScene, size: QSizeF) -> bool:
+    """Whether the picture needs the room of a view more than words do."""
+    return not scene.brief and min(size.width(), size.height()) < SMALL_PX
+
+
+def header_of(scene: SliceScene, fonts: Fonts, size: QSizeF, strip: float) -> Header:
+    """The lines that a view of `size` pixels needs, `strip` of its width for colour bars."""
+    width = size.width()
     name, badge = fonts.name_width(scene.title), fonts.width(scene.badge) + 4 * PAD
+    below = bool(scene.badge) and name + badge > width - 2 * PAD
+    if is_small(scene, size):
+        beside = badge + fonts.width(EXTRAPOLATED) <= width - 2 * PAD
+        return Header(below, 1, below and beside and len(scene.images) == 1)
     pane, last = (width - strip) / len(scene.images), scene.images[-1]
     rooms = [_title_room(scene, fonts, pane + (strip if image is last else 0), image is last) for image in scene.images]
     lines = [len(fonts.wrapped(image.title, room)) for image, room in zip(scene.images, rooms, strict=True)]
-    return Header(bool(scene.badge) and name + badge > width - 2 * PAD, max(lines))
+    return Header(below, max(lines))
 
 
 def header_height(header: Header, fonts: Fonts) -> float:
@@ -95,10 +110,11 @@ def paint_pane_title(painter: QPainter, pane: PaneFrame, scene: SliceScene, head
     line = QRectF(left + PAD, _names_height(header, fonts) + 1, pane.until - left - 2 * PAD, height)
     if scene.extrapolated and pane.is_last:
         painter.setPen(QColor(DARK.warning))
-        painter.drawText(line, _RIGHT, EXTRAPOLATED)
-    line.setWidth(_title_room(scene, fonts, pane.until - left, pane.is_last))
+        painter.drawText(line.translated(0, -fonts.name_height if header.warns_above else 0), _RIGHT, EXTRAPOLATED)
+    line.setWidth(_title_room(scene, fonts, pane.until - left, pane.is_last and not header.warns_above))
     painter.setPen(QColor(DARK.muted))
-    for k, text in enumerate(fonts.wrapped(pane.title, line.width())):
+    one = header.title_lines == 1
+    for k, text in enumerate((pane.title,) if one else fonts.wrapped(pane.title, line.width())):
         _draw_elided(painter, line.translated(0, k * height), text)
     painter.restore()
 

@@ -132,7 +132,8 @@ class Written:
         if all(map(isfinite, sheet.scene.crosshair)):
             slice_paint.paint_crosshair(painter, rect, sheet.camera.to_px(rect, *sheet.scene.crosshair))
         if sheet.scene.extrapolated and pane == len(sheet.panes) - 1:
-            paint_beyond(painter, rect, sheet.scene.beyond, sheet.fonts)
+            words = "" if slice_paint.is_small(sheet.scene, sheet.size) else sheet.scene.beyond
+            paint_beyond(painter, rect, words, sheet.fonts)
         if is_vector(painter):
             for box, text in slice_paint.letter_boxes(rect, sheet.scene.letters, sheet.fonts):
                 slice_paint.paint_letter(painter, box, text, sheet.fonts)

@@ -378,8 +378,8 @@ class SliceView(SliceMouse):
 
     def _set_header(self, scene: SliceScene, strip: float) -> None:
         """Room for all titles, which does not shrink while the time runs: the picture must not jump."""
-        room = self.width(), strip, [image.kind for image in scene.images]
-        header = slice_paint.header_of(scene, self._fonts, self.width(), strip)
+        room = self.size().toTuple(), strip, [image.kind for image in scene.images]
+        header = slice_paint.header_of(scene, self._fonts, QSizeF(self.size()), strip)
         self._header, self._room = header.or_larger(self._header) if room == self._room else header, room
 
     def _update_crosshair(self, crosshair: tuple[float, float]) -> None:

@@ -23,6 +23,7 @@ from noder_viewer.restyle import set_property
 from noder_viewer.ticks import nice_step
 from noder_viewer.time_axis import ScanMark, TimeAxis
 from noder_viewer.time_bar import TimeBar
+from noder_viewer.time_box import TimeBox
 from noder_viewer.time_jobs import Band
 
 STEPS = 40
@@ -66,7 +67,7 @@ class Timeline(QWidget):
         self._bar.mode_requested.connect(self.set_mode)
         self._bar.metric_requested.connect(self._strip.set_metric)
         self._play = self._play_button()
-        self._box = QDoubleSpinBox(self, decimals=3)
+        self._box = TimeBox(self)
         self._speed = QDoubleSpinBox(self, decimals=1, minimum=0.5, maximum=120, value=4, singleStep=0.5)
         self._outside = ElidedLabel("", self)
         self._lay_out()
@@ -97,9 +98,7 @@ class Timeline(QWidget):
         self._axis.set_range(low, high)
         self._place_strip()
         with QSignalBlocker(self._box):
-            self._box.setRange(low, high)
-            self._box.setDecimals(max(0, 2 - math.floor(math.log10(self._step))))
-            self._box.setSingleStep(self._step)
+            self._box.set_axis(self._times, low, high, self._step)
             self._box.setValue(self._time)
 
     def set_fit_span(self, first: float, last: float) -> None:
@@ -284,6 +283,9 @@ class Timeline(QWidget):
         low, high = self._axis.range
         self.time_requested.emit(float(np.clip(t, low, high)))
 
+    def _typed(self, t: float) -> None:
+        self._request(self._box.exact(t))
+
     def _tick(self) -> None:
         """The time that the wall clock says: a slow listener makes fewer frames, not a slower beat."""
         began, start = self._started
@@ -322,10 +324,7 @@ class Timeline(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        self._box.setKeyboardTracking(False)
-        self._box.setToolTip("Time: any value can be typed")
-        self._box.setAccessibleName("Time")
-        self._box.valueChanged.connect(self._request)
+        self._box.valueChanged.connect(self._typed)
         self._speed.setSuffix(" s a cycle")
         self._speed.setToolTip("Seconds for one cycle while playing: to the last scan, there and back, or a period")
         self._speed.setAccessibleName("Seconds a cycle")

@@ -261,6 +261,16 @@ class TestDialog:
         dialog.frames.setValue(4)
         assert dialog.times() == pytest.approx([0, 1, 2, 3, 2, 1])
 
+    def test_what_was_said_of_a_movie_goes_when_the_next_is_set_up(self, dialog: MovieDialog) -> None:
+        dialog.set_finished("Cancelled; nothing was written.")
+        assert "Cancelled" in dialog.message.text()
+        dialog.frames.setValue(dialog.frames.value() + 1)
+        assert dialog.message.text() == ""
+        dialog.set_progress(0.5, "Frame 3 of 6")
+        dialog.fps.setValue(7)
+        assert dialog.message.text() == "Frame 3 of 6"
+        dialog.set_finished("")
+
     def test_no_file_is_told(self, qtbot: Any, dialog: MovieDialog) -> None:
         dialog.file.edit.clear()
         qtbot.mouseClick(dialog.export, Qt.MouseButton.LeftButton)

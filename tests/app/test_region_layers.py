@@ -15,6 +15,7 @@ from noder_viewer.reading import read_out
 from noder_viewer.region_layers import edges, region_layers
 from noder_viewer.region_state import OwnLabels, RegionLook, ShownRegions, label_colour
 from noder_viewer.scene import slice_scene
+from noder_viewer.session import OverlaySettings
 
 
 def cube(grid, label=2):
@@ -71,6 +72,16 @@ def test_labels_follow_the_tissue_and_their_own_time_is_theirs():
     assert (grown > 0).sum() == pytest.approx(factor * (drawn > 0).sum(), rel=0.1)
     middle = [np.argwhere(values).mean(0) for values in (drawn, grown)]
     assert middle[0] == pytest.approx(middle[1], abs=0.6)
+
+
+@pytest.mark.parametrize("over", [{"overlays": OverlaySettings(jacobian=True)}, {"show": "difference"}])
+def test_over_colours_regions_are_outlines_alone(over):
+    session = session_with(RegionLook(outline=False), **over)
+    layer = layer_of(session, kind=session.show)
+    assert layer.fill is None
+    assert set(layer.outlines) == {2}
+    session.overlays, session.show = OverlaySettings(grid=True), "prediction"
+    assert layer_of(session).fill is not None
 
 
 def test_side_by_side_each_picture_has_its_own_time():

@@ -124,6 +124,7 @@ def test_a_dropped_label_map_is_carried_measured_and_plotted(qtbot, loaded):
     assert curves[0].times[-1] > 3
     assert panel.plot._data.span == (0.0, 3.0)
     assert "% / year" in panel.table.horizontalHeaderItem(3).text()
+    assert panel.table.horizontalHeaderItem(CHANGE).text() == "change %"
 
 
 def test_labels_that_are_dropped_later_were_drawn_on_the_scan_that_is_shown(qtbot, controller, folder):
@@ -153,6 +154,29 @@ def test_the_scans_own_labels_are_points_and_dashes(qtbot, loaded, folder):
     loaded.session.time = 2.0
     loaded.presenter.refresh()
     assert 1 in loaded.presenter.scenes[2].regions["prediction"].own
+
+
+def test_a_4d_label_map_is_named_as_the_scans_own_labels_too(qtbot, controller, folder):
+    inputs = controller.window.region_panel.inputs
+    assert drop_on(inputs.labels, [folder / "own.nii.gz"])
+    settle(qtbot, controller)
+    assert inputs.own.name.text() == "as Labels (4D)"
+    assert inputs.files().own == ()
+    assert drop_on(inputs.labels, [folder / "labels.nii.gz"])
+    settle(qtbot, controller)
+    assert inputs.own.name.text() == "none"
+
+
+def test_what_saves_the_volumes_is_on_the_screen_with_three_labels(qtbot, controller, folder):
+    panel, values = controller.window.region_panel, label_map()
+    values[8:10, 3:6, 4:8] = 7
+    controller.window.resize(1600, 1000)
+    assert drop_on(panel.inputs.labels, [save_lps(folder / "three.nii.gz", values)])
+    settle(qtbot, controller)
+    QApplication.processEvents()
+    for widget in (panel.kind, panel.csv, panel.png):
+        assert widget.geometry().bottom() < panel.plot.geometry().top()  # whose legend grows with the labels
+        assert widget.visibleRegion().boundingRect() == widget.rect()
 
 
 def test_a_click_on_the_plot_sets_the_time_and_the_line_follows(qtbot, loaded):
@@ -220,6 +244,33 @@ def test_a_region_is_drawn_erased_undone_and_saved(qtbot, controller, tmp_path, 
     saved = nibabel.load(path)
     assert (np.asarray(saved.dataobj) == session.regions.labels.values).all()
     assert not session.regions.changed
+
+
+def test_a_new_label_goes_when_its_only_stroke_is_undone_and_comes_back(qtbot, loaded):
+    session, measuring = loaded.session, loaded.measuring
+    loaded.window.region_panel.brush.label.setValue(3)
+    measuring.set_brush(Brush(label=3))
+    loaded.region_view.refresh()
+    QApplication.processEvents()
+    paint(loaded, [(8, 8, 9), (12, 8, 9)])
+    assert session.regions.numbers == (1, 3, 6)
+    measuring.undo()
+    loaded.region_view.refresh()
+    assert session.regions.numbers == (1, 6)
+    assert loaded.window.region_panel.table.rowCount() == 2
+    measuring.redo()
+    assert session.regions.numbers == (1, 3, 6)
+
+
+def test_an_emptied_plot_has_no_axis_of_what_was_there(loaded):
+    plot = loaded.window.region_panel.plot
+    axis, data = plot.plot.getPlotItem().getAxis("bottom"), plot._data
+    assert axis.labelText == "time (years)"
+    plot.set_data(None)
+    assert axis.labelText == ""
+    assert not axis.style["showValues"]
+    plot.set_data(data)
+    assert axis.style["showValues"]
 
 
 def test_a_stroke_at_another_time_goes_to_the_labels_first(qtbot, loaded):

@@ -158,6 +158,13 @@ def test_the_look_of_the_image_reaches_the_scene_and_its_colour_bar():
     assert slice_scene(session, 2).images[0].opacity == 0
 
 
+def test_a_difference_below_a_colour_map_is_grey():
+    session = doubles.session(show="difference", look=Look("viridis"), overlays=OverlaySettings(jacobian=True))
+    assert [bar.lut for bar in bars_of(slice_scene(session, 2))] == ["gray", "log J"]
+    session.overlays = OverlaySettings(quiver=True)
+    assert [bar.lut for bar in bars_of(slice_scene(session, 2))] == ["difference"]
+
+
 def test_overlays_take_colours_and_gamma_and_stay_the_very_same_otherwise():
     session = doubles.session(overlays=OverlaySettings(jacobian=True, colormap="blue and red", gamma=0.7))
     heat = slice_scene(session, 2).overlays["jacobian"]

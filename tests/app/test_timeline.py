@@ -126,6 +126,27 @@ def test_the_number_can_be_typed_and_follows_without_asking(timeline: Timeline, 
     assert asked == [1.75]
 
 
+@pytest.mark.parametrize("typed", ["63.1579", "63.16", "63.2"])
+def test_a_scans_time_can_be_typed_as_it_is_written(timeline: Timeline, asked: list[float], typed: str) -> None:
+    times = [600 * k / 19 * 2 for k in range(3)]
+    timeline.set_scans([*times, 600.0], list("abcd"), ROLES, "ms")
+    timeline.time_requested.connect(timeline.set_time)
+    timeline._box.selectAll()
+    QTest.keyClicks(timeline._box, typed)
+    QTest.keyClick(timeline._box, Qt.Key.Key_Return)
+    assert asked == [times[1]]
+    assert timeline._box.text() == "63.1579 ms"
+
+
+def test_what_is_no_scans_time_stays_as_it_was_typed(timeline: Timeline, asked: list[float]) -> None:
+    timeline.set_scans([0.0, 0.44, 3.0], list("abc"), ["reference", "seen", "seen"], "years")
+    for text in ("0.4", "0.441"):
+        timeline._box.selectAll()
+        QTest.keyClicks(timeline._box, text)
+        QTest.keyClick(timeline._box, Qt.Key.Key_Return)
+    assert asked == [0.4, 0.441]
+
+
 def test_times_beyond_what_the_fit_has_seen_are_called_extrapolated(timeline: Timeline) -> None:
     late, early = "0.05 years beyond the last scan seen", "0.2 years before the first scan seen"
     for t, words_there in ((0.0, ""), (3.0, ""), (3.05, f"{late}: extrapolated"), (-0.2, f"{early}: extrapolated")):
