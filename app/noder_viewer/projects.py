@@ -16,6 +16,7 @@ from noder_viewer.jobs import PROJECT, FitChoice
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT
 from noder_viewer.missing_dialog import MissingDialog
+from noder_viewer.missing_words import missing_words
 from noder_viewer.pair_jobs import RegisterChoice
 from noder_viewer.project_jobs import (
     AUTOSAVE,
@@ -269,12 +270,9 @@ class Projects(QObject):
             window.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT)
 
     def _say_what_is_missing(self, value: ProjectOpened) -> None:
-        if value.missing:
-            n = len(value.missing)
-            words = f"{n} {'files' if n > 1 else 'file'} of {value.path.name} could not be used: "
-            words += ", ".join(each.words for each in value.missing[:2]) + (f" and {n - 2} more" if n > 2 else "")
-            rest = "Nothing else is in it." if value.series is None and value.pair is None else "All else is open."
-            self._window.banner.set_message(f"{words}. {rest}", "warning", remedy=(SHOW_MISSING, "Show them…"))
+        words = missing_words(value)
+        if words:
+            self._window.banner.set_message(words, "warning", remedy=(SHOW_MISSING, "Show them…"))
         elif value.notes:
             self._window.banner.set_message("  ".join(value.notes), "warning")
 
