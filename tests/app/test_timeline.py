@@ -353,7 +353,10 @@ def test_the_band_is_as_thick_as_the_seeds_differ(timeline: Timeline) -> None:
     assert 0 < thick[0] < thick[1] < thick[2]
     timeline.set_time(2.0)
     assert timeline._outside.text() == "seeds differ by 0.15 mm"
-    assert "SD of 3 seeds, 0.4 mm at most" in timeline._axis.legend
+    assert "SD of 3 seeds, 0.2 mm at most within the scans" in timeline._axis.legend
+    timeline.set_fit_span(0.0, 1.0)
+    assert "0.1 mm at most within" in timeline._axis.legend
+    timeline.set_fit_span(0.0, 3.0)
     place = QPoint(round(scale.to_px(2.0)), round(timeline._axis._axis_y()))
     QApplication.sendEvent(timeline._axis, QHelpEvent(QEvent.Type.ToolTip, place, timeline._axis.mapToGlobal(place)))
     assert QToolTip.text().startswith("3 seeds differ by 0.15 mm at t = 2")
