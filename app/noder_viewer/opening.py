@@ -22,7 +22,7 @@ from noder_viewer.reading_on import ReadingOn
 from noder_viewer.registering import Registering
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
-from noder_viewer.words import notes_on_voxels
+from noder_viewer.words import for_window, notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.grid import Grid
@@ -130,7 +130,8 @@ class Opening(QObject):
         """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
-        self._put_aside(_not_saved(session), [*value.series.notes, *notes_on_voxels(value.series)], leaves=True)
+        notes = [*map(for_window, value.series.notes), *notes_on_voxels(value.series)]
+        self._put_aside(_not_saved(session), notes, leaves=True)
         self._registering.leave()
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder

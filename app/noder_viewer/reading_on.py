@@ -17,7 +17,7 @@ from noder_viewer.main_window import MainWindow
 from noder_viewer.presenter import Presenter
 from noder_viewer.rest_jobs import Levels, LookForOffer, ReadRest, Unreadable
 from noder_viewer.session import Session
-from noder_viewer.words import notes_on_voxels
+from noder_viewer.words import for_window, notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.image import Image
@@ -155,7 +155,7 @@ class ReadingOn(QObject):
 
     def _on_looked(self, note: object) -> None:
         if note and self._is_shown():
-            self._say([f"{str(note)[0].upper()}{str(note)[1:]}."])
+            self._say([for_window(f"{str(note)[0].upper()}{str(note)[1:]}.")])
             self.looked.emit()
 
     def _say(self, notes: list[str]) -> None:
