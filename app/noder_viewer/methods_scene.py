@@ -80,9 +80,10 @@ def pane_scene(session: Session, pane: Pane) -> SliceScene | None:
             return None
         seen = _as_if_shown(session, pane, result)
         return slice_scene(seen, axis, partial(_fit_images, name=choices(session).get(pane, ""), result=result))
-    scene = slice_scene(
-        replace(session, result=None, preview=None), axis, partial(_plain_images, pane=pane, of=session)
-    )
+    bare = replace(session, result=None, preview=None)
+    scene = slice_scene(bare, axis, partial(_plain_images, pane=pane, of=session))
+    if scene is None:
+        return None
     if pane == "observed":  # a scan is never extrapolated, whatever the time is that it stands for
         return replace(scene, extrapolated=False, beyond="")
     return replace(scene, extrapolated=is_extrapolated(session), beyond=beyond(session))
