@@ -113,11 +113,12 @@ class Plane:
 
     @property
     def title(self) -> str:
-        """Name, place and number (from 1) of the slice; mm along an oblique axis have no side."""
+        """Name, place and number (from 1) of the slice; mm along an oblique axis have no side, and are not RAS mm."""
         side = "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
         place = abs(self.position_mm) if side else self.position_mm
         name, count = PLANE_NAMES[self.axis], self.grid.shape[self.axis]
-        return f"{name} {side}{place:.1f} mm · {self.index + 1}/{count}".replace("-", "−")
+        along = "" if side else " along the normal"  # last: it goes first where there is no room
+        return f"{name} {side}{place:.1f} mm · {self.index + 1}/{count}{along}".replace("-", "−")
 
 
 def to_axes(grid: Grid, points_mm: Floats) -> Floats:
