@@ -39,6 +39,13 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             (),
             "A beating heart, twelve phases, that comes with the program",
         ),
+        Action(
+            "open_times",
+            "&Times from file…",
+            (),
+            "Of the scans that are open: numbers, a table, or a JSON sidecar",
+            needs="idle series",
+        ),
         SEPARATOR,
         Action("save_project", "&Save project", ("Ctrl+S",), "All that is open, fits included", needs="series"),
         Action("save_project_as", "Save project &as…", ("Ctrl+Shift+S",), "Under another name", needs="series"),

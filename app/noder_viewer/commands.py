@@ -36,6 +36,7 @@ DEFORMATION = ("rate", "grid", "contours", "folds", "meter")
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _OPENED = f"{_SCANS.replace(')', f' *{PROJECT})', 1).replace('Scans', 'Scans and projects', 1)};;Projects (*{PROJECT})"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
+_TIMES = "Times (*.txt *.csv *.tsv *.json);;All files (*)"
 _ABOUT = (
     "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: "
     "drop a series, fit it, scrub time, export.</p><p>The method is NODER: Bai and Hong, MICCAI 2024, "
@@ -64,6 +65,7 @@ class Commands:
             "open_files": self.open_files,
             "open_folder": self.open_folder,
             "open_sample": self.open_sample,
+            "open_times": self.open_times,
             "save_project": controller.projects.save,
             "save_project_as": controller.projects.save_as,
             "save_capsule": controller.projects.save_capsule,
@@ -145,6 +147,13 @@ class Commands:
     def open_sample(self) -> None:
         """Open the series that comes with the program."""
         self._controller.opening.open([sample_series()])
+
+    def open_times(self) -> None:
+        """Ask for a file with the times of the scans."""
+        start = str(self._settings.folder("open"))
+        name, _ = QFileDialog.getOpenFileName(self._window, "Times of the scans that are open", start, _TIMES)
+        if name:
+            self._controller.opening.read_times(Path(name))
 
     def save_fit(self) -> bool:
         """Ask where to save the fit, or to write the registration; False: nowhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from noder_viewer.words import for_window, notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.grid import Grid
+    from noder.series import ImageSeries
 
 CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 """Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
@@ -84,15 +85,26 @@ class Opening(QObject):
         session, series = self._session, self._session.series
         if series is None or session.activity or session.pair is not None:
             return
+        self._edit(lambda: series.with_times([_number(text) for text in texts], unit or series.unit))
+
+    def read_times(self, path: Path) -> None:
+        """Take over the times in a file, as the command line's `--times-from` does."""
+        series = self._session.series
+        if series is not None and not self._session.activity and self._session.pair is None:
+            self._edit(lambda: series.with_times_from(path))
+
+    def _edit(self, make: Callable[[], ImageSeries]) -> None:
+        """Put the same scans at other times; what cannot be used is said, and the table is as it was."""
+        session, series = self._session, self._session.series
         try:
-            edited = series.with_times([_number(text) for text in texts], unit or series.unit)
+            edited = make()
         except (ValueError, NoderError) as error:
             self._edit_error = str(error)
             self._fail(self._edit_error)
             self._presenter.mark("series")
             return
         self._clear_edit_error()
-        if list(edited.times) == list(series.times) and edited.unit == series.unit:
+        if series is None or (list(edited.times) == list(series.times) and edited.unit == series.unit):
             return
         first = edited.scans[0].image
         notes = [] if first is series.reference.image else [f"{first.name} comes first now, so it is the reference."]

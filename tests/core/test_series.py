@@ -300,6 +300,20 @@ def test_edited_times_sort_anew_and_say_what_was_edited(tmp_path: Path) -> None:
             series.with_times(bad, "ms")
 
 
+def test_a_file_of_times_is_in_the_order_that_was_given_whatever_the_order_now(tmp_path: Path) -> None:
+    series = ImageSeries.from_paths(four_d(tmp_path / "x.nii.gz")).with_times([5, 4, 3, 2, 1, 0], "ms")
+    (tmp_path / "t.txt").write_text("0 1 2 3 4 50\n")
+    read = series.with_times_from(tmp_path / "t.txt")
+    assert (read.times, read.frames, read.unit) == ([0, 1, 2, 3, 4, 50], (0, 1, 2, 3, 4, 5), "ms")
+    assert read.scans[5].time_source == str(tmp_path / "t.txt")
+    assert read.times == ImageSeries.from_paths(tmp_path / "x.nii.gz", times_from=tmp_path / "t.txt").times
+    (tmp_path / "t.json").write_text('{"FrameTimes": [0, 1, 2, 3, 4, 5], "TimeUnit": "s"}')
+    assert read.with_times_from(tmp_path / "t.json").unit == "s"
+    (tmp_path / "few.txt").write_text("0 1 2\n")
+    with pytest.raises(InputError, match="3 times for 6 scans"):
+        series.with_times_from(tmp_path / "few.txt")
+
+
 def test_images_in_memory_make_a_series() -> None:
     images = [Image.from_array(np.full(GRID.shape, k), GRID, f"s{k}") for k in range(3)]
     series = ImageSeries.from_images(images, [4, 2, 3], "days")
