@@ -203,6 +203,9 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("first_time", "First scan", ("Ctrl+Home",), needs="series"),
         Action("last_time", "Last scan", ("Ctrl+End",), needs="series"),
         SEPARATOR,
+        Action("keep_from", "&Drop the scans before this one", (), "It becomes the reference", needs="idle series"),
+        Action("keep_until", "D&rop the scans after this one", (), "The series ends with it", needs="idle series"),
+        SEPARATOR,
         Action(
             "toggle_periodic", "Per&iodic", (), "Time as a loop, such as a heart beat", needs="series", checkable=True
         ),

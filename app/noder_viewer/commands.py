@@ -17,6 +17,7 @@ from noder.errors import NoderError
 from noder_viewer.command_palette import CommandPalette
 from noder_viewer.exporting import unused
 from noder_viewer.jobs import PROJECT
+from noder_viewer.pictures import nearest_scan
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
@@ -121,6 +122,8 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            "keep_from": self.keep_from,
+            "keep_until": self.keep_until,
             "show_palette": self.show_palette,
             "toggle_periodic": timeline.toggle_periodic,
             "toggle_mode": timeline.toggle_mode,
@@ -154,6 +157,16 @@ class Commands:
         name, _ = QFileDialog.getOpenFileName(self._window, "Times of the scans that are open", start, _TIMES)
         if name:
             self._controller.opening.read_times(Path(name))
+
+    def keep_from(self) -> None:
+        """Drop the scans before the one that is shown."""
+        if (found := nearest_scan(self._session)) is not None:
+            self._controller.opening.keep(first=found[0])
+
+    def keep_until(self) -> None:
+        """Drop the scans after the one that is shown."""
+        if (found := nearest_scan(self._session)) is not None:
+            self._controller.opening.keep(last=found[0])
 
     def save_fit(self) -> bool:
         """Ask where to save the fit, or to write the registration; False: nowhere."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 """Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
+_OTHER_TIMES = "The times have changed, so the fit no longer describes this series."
 
 
 class Opening(QObject):
@@ -85,16 +86,32 @@ class Opening(QObject):
         session, series = self._session, self._session.series
         if series is None or session.activity or session.pair is not None:
             return
-        self._edit(lambda: series.with_times([_number(text) for text in texts], unit or series.unit))
+        self._edit(lambda: series.with_times([_number(text) for text in texts], unit or series.unit), _OTHER_TIMES)
 
     def read_times(self, path: Path) -> None:
         """Take over the times in a file, as the command line's `--times-from` does."""
         series = self._session.series
         if series is not None and not self._session.activity and self._session.pair is None:
-            self._edit(lambda: series.with_times_from(path))
+            self._edit(lambda: series.with_times_from(path), _OTHER_TIMES)
 
-    def _edit(self, make: Callable[[], ImageSeries]) -> None:
-        """Put the same scans at other times; what cannot be used is said, and the table is as it was."""
+    def keep(self, first: int = 0, last: int | None = None) -> None:
+        """Go on with the scans at the positions `first` to `last` (None: to the end), both kept."""
+        session, series = self._session, self._session.series
+        if series is None or session.activity or session.pair is not None:
+            return
+        end = len(series.scans) - 1 if last is None else last
+        kept = [scan.image.raw for scan in series.scans[first : end + 1]]
+        if session.regions is not None and session.regions.image.raw not in kept:
+            name = session.regions.image.name
+            self._fail(f"The regions are drawn on {name}, which would go: take the regions away first, or keep it.")
+            return
+        self._edit(lambda: series.between(first, end), "Other scans are used, so the fit no longer describes them.")
+
+    def _edit(self, make: Callable[[], ImageSeries], sentence: str) -> None:
+        """Put these scans at other times, or some of them; what cannot be used is said, and the table is as it was.
+
+        `sentence`: why an unsaved fit goes.
+        """
         session, series = self._session, self._session.series
         try:
             edited = make()
@@ -108,13 +125,13 @@ class Opening(QObject):
             return
         first = edited.scans[0].image
         notes = [] if first is series.reference.image else [f"{first.name} comes first now, so it is the reference."]
-        self._put_aside("The times have changed, so the fit no longer describes this series.", notes)
+        self._put_aside(sentence, notes)
         place = {id(scan.image): k for k, scan in enumerate(edited.scans)}
-        moved = [place[id(scan.image)] for scan in series.scans]
+        moved = {k: place[id(scan.image)] for k, scan in enumerate(series.scans) if id(scan.image) in place}
         session.result, session.saved_in = None, None
         session.fits, session.shown_fit = (), 0
-        session.hold_out = frozenset(moved[k] for k in session.hold_out) - {0}
-        session.exclude = frozenset(moved[k] for k in session.exclude) - {0}
+        session.hold_out = frozenset(moved[k] for k in session.hold_out if k in moved) - {0}
+        session.exclude = frozenset(moved[k] for k in session.exclude if k in moved) - {0}
         session.time, session.period, session.followed = edited.times[0], None, ()
         session.series = edited
 

@@ -101,9 +101,9 @@ class ReadingOn(QObject):
         self._rest.submit(ReadRest(series), interrupt=True)
 
     def _is_shown(self) -> bool:
-        """Not while a pair is looked at; edited times give another series of the same images."""
+        """Not while a pair is looked at; edited times give another series of the same images, or of some of them."""
         ours, shown = self._series, self._session.series
-        return ours is not None and shown is not None and _images(ours) == _images(shown)
+        return ours is not None and shown is not None and _images(shown) <= _images(ours)
 
     def _on_reported(self, value: object) -> None:
         if isinstance(value, Unreadable):

@@ -106,7 +106,7 @@ class ImageSeries:
         return _sorted_series(images, timing, self.frames, self.n_given, self.notes)
 
     def with_times_from(self, path: Path | str) -> ImageSeries:
-        """The same scans at the times in a file, as `from_paths` reads `times_from`; a file without unit keeps this one.
+        """The same scans at the times in a file, as `from_paths` takes `times_from`; without a unit there, in this one.
 
         Rows without names of scans are in the order in which the scans were given. Raises InputError.
         """

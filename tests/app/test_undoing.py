@@ -130,6 +130,32 @@ def test_times_from_a_file_are_read_as_the_command_line_reads_them_and_undone(qt
     assert window.session.times == (0.0, 1.0, 2.0, 3.0)
 
 
+def test_scans_before_and_after_one_are_dropped_and_come_back(qtbot, window):
+    session, run = window.session, window.window.actions_by_name
+    session.hold_out, session.exclude = frozenset({2}), frozenset({3})
+    qtbot.wait(10)
+    session.time = 1.0
+    run["keep_from"].trigger()
+    qtbot.wait(10)
+    assert session.times == (1.0, 2.0, 3.0)
+    assert (session.hold_out, session.exclude) == ({1}, {2})
+    assert "scan_1" in window.window.banner.text  # it is the reference now
+    assert window.window.series_panel.table.rowCount() == 3
+    session.time = 2.0
+    run["keep_until"].trigger()
+    qtbot.wait(10)
+    assert session.times == (1.0, 2.0)
+    session.time = 2.0
+    run["keep_from"].trigger()
+    assert "would leave 1" in window.window.banner.text
+    assert session.times == (1.0, 2.0)
+    assert menu(window, "undo").text() == "&Undo choice of scans"
+    undo(qtbot, window)
+    undo(qtbot, window)
+    assert session.times == (0.0, 1.0, 2.0, 3.0)
+    assert (session.hold_out, session.exclude) == ({2}, {3})
+
+
 def test_keys_of_the_display(qtbot, window):
     qtbot.keyClick(window.window, Qt.Key.Key_R)
     qtbot.wait(10)

@@ -314,6 +314,20 @@ def test_a_file_of_times_is_in_the_order_that_was_given_whatever_the_order_now(t
         series.with_times_from(tmp_path / "few.txt")
 
 
+def test_some_of_the_scans_are_a_series_with_a_reference_of_its_own(tmp_path: Path) -> None:
+    series = ImageSeries.from_paths(four_d(tmp_path / "x.nii.gz"))
+    some = series.between(2, 4)
+    assert (some.times, some.frames, some.n_given) == ([20, 30, 40], (2, 3, 4), 6)
+    assert some.reference is series.scans[2]
+    with pytest.raises(InputError, match="would leave 1"):
+        series.between(5, 5)
+    other = scan(tmp_path / "b.nii", grid=Grid((5, 5, 6), GRID.affine))
+    resampled = ImageSeries.from_paths([scan(tmp_path / "a.nii"), other, scan(tmp_path / "c.nii")], resample=True)
+    assert len(resampled.between(0, 1)) == 2
+    with pytest.raises(InputError, match=r"onto the grid of a\.nii"):
+        resampled.between(1, 2)
+
+
 def test_images_in_memory_make_a_series() -> None:
     images = [Image.from_array(np.full(GRID.shape, k), GRID, f"s{k}") for k in range(3)]
     series = ImageSeries.from_images(images, [4, 2, 3], "days")
