@@ -48,8 +48,8 @@ def _lost(opened: ProjectOpened) -> list[str]:
         return lost
     scans = ["the series"] if any(each.what == "scan" for each in opened.missing) else []
     fits = results.count(False)
-    fitted = [] if not fits else ["its fit" if fits == 1 else f"its {fits} fits"]
-    regions = ["its regions"] if "regions" in opened.project.parts else []
+    fitted = [] if not fits else ["the fit" if fits == 1 else f"the {fits} fits"]
+    regions = ["the regions"] if "regions" in opened.project.parts else []
     return [*scans, *fitted, *regions, *lost]
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SHOW_MISSING = "missing files"
 """Key of the banner's button."""
+SPEED = "seconds_a_cycle"
+"""Name in a project's view for how fast it plays."""
 _FILTER = f"Projects (*{PROJECT});;All files (*)"
 _WATCHED = (
     "series", "result", "pair", "kept", "hold_out", "exclude", "mask", "saved_in", "show", "carry", "pulled",
@@ -125,6 +127,7 @@ class Projects(QObject):
         if session.kept is not None:
             view["kept"] = {name: plain(session.kept[name]) for name in OF_A_SIDE if name in session.kept}
         view["layout"] = base64.b64encode(self._window.saveState(LAYOUT).data()).decode()
+        view[SPEED] = self._window.timeline.speed
         draft = draft_of(session, self.fit_choice(), self._register_choice(), view)
         view[METHODS] = methods_as_dict(session.methods, draft.fits)
         view[SHOWN_FIT] = next((k for k, row in enumerate(draft.fits) if row.key == draft.shown_fit), None)
@@ -265,6 +268,8 @@ class Projects(QObject):
             window.fit_panel.set_config(value.fit)
         if value.register is not None:
             window.register_panel.set_choice(value.register)
+        if isinstance(speed := value.project.view.get(SPEED), int | float):
+            window.timeline.set_speed(speed)
         layout = value.project.view.get("layout")
         if isinstance(layout, str):
             window.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT)

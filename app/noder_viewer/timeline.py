@@ -170,6 +170,11 @@ class Timeline(QWidget):
             self._clock.stop()
         self._show_playing(playing)
 
+    @property
+    def speed(self) -> float:
+        """Seconds for one cycle while playing."""
+        return self._speed.value()
+
     def set_speed(self, seconds: float) -> None:
         """Seconds that one cycle takes: to the last scan, there and back, or a period."""
         with QSignalBlocker(self._speed):

@@ -90,6 +90,7 @@ def test_series_and_pair_come_back_each_as_it_was_looked_at(qtbot, make, scans, 
     one = make("one")
     open_and_wait(qtbot, one, scans)
     one.session.time, one.session.window = 2.0, (5.0, 300.0)
+    one.window.timeline.set_speed(7.5)
     choice = choice_of(files, masks=files.masks)
     one.registering.start(choice)
     wait_for_end(qtbot, one)
@@ -102,6 +103,7 @@ def test_series_and_pair_come_back_each_as_it_was_looked_at(qtbot, make, scans, 
     assert session.pair is not None
     assert (session.time, session.show) == (0.5, "checkerboard")
     assert session.pair.scores == one.session.pair.scores
+    assert other.window.timeline.speed == 7.5
     again = other.window.register_panel.choice()
     assert (again.fixed.path, again.masks, again.labels) == (files.fixed, files.masks, files.labels)
     assert (again.landmarks, again.initial, again.settings) == (files.landmarks, files.initial, choice.settings)
@@ -152,7 +154,7 @@ class TestMoved:
         for file in (tmp_path / "data").iterdir():  # the folder itself, which tails of the old paths name, is gone
             shutil.move(file, tmp_path / "moved" / "deep" / file.name)
         other = opened(qtbot, make("other"), project)
-        assert other.window.banner.text.endswith("Without them the series and its fit of this project cannot be shown.")
+        assert other.window.banner.text.endswith("Without them the series and the fit of this project cannot be shown.")
         chosen = iter(["empty", "moved"])
         monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / next(chosen)))
 
