@@ -39,6 +39,13 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
             (),
             "A beating heart, twelve phases, that comes with the program",
         ),
+        Action(
+            "open_times",
+            "&Times from file…",
+            (),
+            "Of the scans that are open: numbers, a table, or a JSON sidecar",
+            needs="idle series",
+        ),
         SEPARATOR,
         Action("save_project", "&Save project", ("Ctrl+S",), "All that is open, fits included", needs="series"),
         Action("save_project_as", "Save project &as…", ("Ctrl+Shift+S",), "Under another name", needs="series"),
@@ -195,6 +202,9 @@ MENUS: dict[str, tuple[Action | str | None, ...]] = {
         Action("next_scan", "&Next scan", (">",), needs="series"),
         Action("first_time", "First scan", ("Ctrl+Home",), needs="series"),
         Action("last_time", "Last scan", ("Ctrl+End",), needs="series"),
+        SEPARATOR,
+        Action("keep_from", "&Drop the scans before this one", (), "It becomes the reference", needs="idle series"),
+        Action("keep_until", "D&rop the scans after this one", (), "The series ends with it", needs="idle series"),
         SEPARATOR,
         Action(
             "toggle_periodic", "Per&iodic", (), "Time as a loop, such as a heart beat", needs="series", checkable=True

@@ -17,6 +17,7 @@ from noder.errors import NoderError
 from noder_viewer.command_palette import CommandPalette
 from noder_viewer.exporting import unused
 from noder_viewer.jobs import PROJECT
+from noder_viewer.pictures import nearest_scan
 from noder_viewer.resources import sample_series
 from noder_viewer.session import COMPARISONS, SHOWS
 from noder_viewer.shortcuts import ShortcutSheet
@@ -36,6 +37,7 @@ DEFORMATION = ("rate", "grid", "contours", "folds", "meter")
 _SCANS = "Scans (*.nii *.nii.gz *.hdr *.img *.mgh *.mgz *.mha *.mhd *.nrrd);;All files (*)"
 _OPENED = f"{_SCANS.replace(')', f' *{PROJECT})', 1).replace('Scans', 'Scans and projects', 1)};;Projects (*{PROJECT})"
 _LAYERS = "Layers (*.nii *.nii.gz *.mgh *.mgz *.mha *.mhd *.nrrd *.csv);;All files (*)"
+_TIMES = "Times (*.txt *.csv *.tsv *.json);;All files (*)"
 _ABOUT = (
     "<h3>noder-viewer {version}</h3><p>Continuous regression of longitudinal medical images: "
     "drop a series, fit it, scrub time, export.</p><p>The method is NODER: Bai and Hong, MICCAI 2024, "
@@ -64,6 +66,7 @@ class Commands:
             "open_files": self.open_files,
             "open_folder": self.open_folder,
             "open_sample": self.open_sample,
+            "open_times": self.open_times,
             "save_project": controller.projects.save,
             "save_project_as": controller.projects.save_as,
             "save_capsule": controller.projects.save_capsule,
@@ -119,6 +122,8 @@ class Commands:
             "next_scan": partial(timeline.step_scan, 1),
             "first_time": timeline.go_first,
             "last_time": timeline.go_last,
+            "keep_from": self.keep_from,
+            "keep_until": self.keep_until,
             "show_palette": self.show_palette,
             "toggle_periodic": timeline.toggle_periodic,
             "toggle_mode": timeline.toggle_mode,
@@ -145,6 +150,23 @@ class Commands:
     def open_sample(self) -> None:
         """Open the series that comes with the program."""
         self._controller.opening.open([sample_series()])
+
+    def open_times(self) -> None:
+        """Ask for a file with the times of the scans."""
+        start = str(self._settings.folder("open"))
+        name, _ = QFileDialog.getOpenFileName(self._window, "Times of the scans that are open", start, _TIMES)
+        if name:
+            self._controller.opening.read_times(Path(name))
+
+    def keep_from(self) -> None:
+        """Drop the scans before the one that is shown."""
+        if (found := nearest_scan(self._session)) is not None:
+            self._controller.opening.keep(first=found[0])
+
+    def keep_until(self) -> None:
+        """Drop the scans after the one that is shown."""
+        if (found := nearest_scan(self._session)) is not None:
+            self._controller.opening.keep(last=found[0])
 
     def save_fit(self) -> bool:
         """Ask where to save the fit, or to write the registration; False: nowhere."""

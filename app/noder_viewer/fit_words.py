@@ -21,7 +21,8 @@ def status_words(row: FitRow, progress: FitProgress | None = None) -> str:
         return f"failed: {row.error}"
     if row.result is not None:
         folds = folds_words(row.result) if row.result.report is not None else "not scored"
-        return f"{row.status}, {folds}, {duration(row.result.provenance.seconds)}"
+        seeds = f"{row.result.n_seeds} seeds, " if row.result.n_seeds > 1 else ""
+        return f"{row.status}, {folds}, {seeds}{duration(row.result.provenance.seconds)}"
     if row.left_out is not None:
         return f"{row.status}, {len(row.left_out.rows)} scans left out"
     return row.status

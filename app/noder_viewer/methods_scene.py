@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from noder_viewer import fit_rows
+from noder_viewer.beyond import beyond
 from noder_viewer.fit_words import status_words
 from noder_viewer.pictures import Picture, SliceImage, flat, nearest_scan, scan_slice, time_words
 from noder_viewer.plane import Plane
 from noder_viewer.recent import Recent
-from noder_viewer.scene import SliceScene, slice_scene
+from noder_viewer.scene import SliceScene, is_extrapolated, slice_scene
 from noder_viewer.session import MOST_PANES, PANES, SCORES, Methods, Pane, Session
 
 if TYPE_CHECKING:
@@ -79,7 +80,13 @@ def pane_scene(session: Session, pane: Pane) -> SliceScene | None:
             return None
         seen = _as_if_shown(session, pane, result)
         return slice_scene(seen, axis, partial(_fit_images, name=choices(session).get(pane, ""), result=result))
-    return slice_scene(replace(session, result=None, preview=None), axis, partial(_plain_images, pane=pane, of=session))
+    bare = replace(session, result=None, preview=None)
+    scene = slice_scene(bare, axis, partial(_plain_images, pane=pane, of=session))
+    if scene is None:
+        return None
+    if pane == "observed":  # a scan is never extrapolated, whatever the time is that it stands for
+        return replace(scene, extrapolated=False, beyond="")
+    return replace(scene, extrapolated=is_extrapolated(session), beyond=beyond(session))
 
 
 def score(session: Session, pane: Pane) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,15 @@ from noder_viewer.reading_on import ReadingOn
 from noder_viewer.registering import Registering
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
-from noder_viewer.words import notes_on_voxels
+from noder_viewer.words import for_window, notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.grid import Grid
+    from noder.series import ImageSeries
 
 CANCEL, STOP_AND_OPEN, UNDO = "cancel open", "stop and open", "undo"
 """Keys of the banner's buttons, beside those of `noder.errors.REMEDIES`."""
+_OTHER_TIMES = "The times have changed, so the fit no longer describes this series."
 
 
 class Opening(QObject):
@@ -84,25 +86,52 @@ class Opening(QObject):
         session, series = self._session, self._session.series
         if series is None or session.activity or session.pair is not None:
             return
+        self._edit(lambda: series.with_times([_number(text) for text in texts], unit or series.unit), _OTHER_TIMES)
+
+    def read_times(self, path: Path) -> None:
+        """Take over the times in a file, as the command line's `--times-from` does."""
+        series = self._session.series
+        if series is not None and not self._session.activity and self._session.pair is None:
+            self._edit(lambda: series.with_times_from(path), _OTHER_TIMES)
+
+    def keep(self, first: int = 0, last: int | None = None) -> None:
+        """Go on with the scans at the positions `first` to `last` (None: to the end), both kept."""
+        session, series = self._session, self._session.series
+        if series is None or session.activity or session.pair is not None:
+            return
+        end = len(series.scans) - 1 if last is None else last
+        kept = [scan.image.raw for scan in series.scans[first : end + 1]]
+        if session.regions is not None and session.regions.image.raw not in kept:
+            name = session.regions.image.name
+            self._fail(f"The regions are drawn on {name}, which would go: take the regions away first, or keep it.")
+            return
+        self._edit(lambda: series.between(first, end), "Other scans are used, so the fit no longer describes them.")
+
+    def _edit(self, make: Callable[[], ImageSeries], sentence: str) -> None:
+        """Put these scans at other times, or some of them; what cannot be used is said, and the table is as it was.
+
+        `sentence`: why an unsaved fit goes.
+        """
+        session, series = self._session, self._session.series
         try:
-            edited = series.with_times([_number(text) for text in texts], unit or series.unit)
+            edited = make()
         except (ValueError, NoderError) as error:
             self._edit_error = str(error)
             self._fail(self._edit_error)
             self._presenter.mark("series")
             return
         self._clear_edit_error()
-        if list(edited.times) == list(series.times) and edited.unit == series.unit:
+        if series is None or (list(edited.times) == list(series.times) and edited.unit == series.unit):
             return
         first = edited.scans[0].image
         notes = [] if first is series.reference.image else [f"{first.name} comes first now, so it is the reference."]
-        self._put_aside("The times have changed, so the fit no longer describes this series.", notes)
+        self._put_aside(sentence, notes)
         place = {id(scan.image): k for k, scan in enumerate(edited.scans)}
-        moved = [place[id(scan.image)] for scan in series.scans]
+        moved = {k: place[id(scan.image)] for k, scan in enumerate(series.scans) if id(scan.image) in place}
         session.result, session.saved_in = None, None
         session.fits, session.shown_fit = (), 0
-        session.hold_out = frozenset(moved[k] for k in session.hold_out) - {0}
-        session.exclude = frozenset(moved[k] for k in session.exclude) - {0}
+        session.hold_out = frozenset(moved[k] for k in session.hold_out if k in moved) - {0}
+        session.exclude = frozenset(moved[k] for k in session.exclude if k in moved) - {0}
         session.time, session.period, session.followed = edited.times[0], None, ()
         session.series = edited
 
@@ -130,7 +159,8 @@ class Opening(QObject):
         """Show what has been read in the place of what is open."""
         session, config = self._session, None if value.result is None else value.result.config
         self._window.banner.clear()
-        self._put_aside(_not_saved(session), [*value.series.notes, *notes_on_voxels(value.series)], leaves=True)
+        notes = [*map(for_window, value.series.notes), *notes_on_voxels(value.series)]
+        self._put_aside(_not_saved(session), notes, leaves=True)
         self._registering.leave()
         session.preview, session.progress = None, None
         session.result, session.saved_in = value.result, value.folder

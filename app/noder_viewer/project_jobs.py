@@ -89,7 +89,10 @@ class Written:
 
 @dataclass(frozen=True)
 class ProjectOpened:
-    """What a project holds, as far as it was found. `notes`: what could not be opened, in sentences."""
+    """What a project holds, as far as it was found. `notes`: what could not be opened, in sentences.
+
+    `places`: folders that were searched for its files; `is_cut`: not to their ends.
+    """
 
     path: Path
     project: Project
@@ -100,6 +103,8 @@ class ProjectOpened:
     fit: FitChoice | None
     register: RegisterChoice | None
     notes: tuple[str, ...] = ()
+    places: tuple[Path, ...] = ()
+    is_cut: bool = False
 
     @property
     def autosave(self) -> dict[str, Any] | None:
@@ -204,7 +209,9 @@ def project_opened(path: Path, places: Sequence[Path], task: Reporter) -> Projec
     project = found.project
     fit = None if project.fit is None else fit_choice(project.fit)
     register = None if project.register is None else register_choice(project.register)
-    return ProjectOpened(path, project, found.missing, series, parts, pair, fit, register, tuple(notes))
+    return ProjectOpened(
+        path, project, found.missing, series, parts, pair, fit, register, tuple(notes), tuple(places), found.is_cut
+    )
 
 
 def unused_folder(folder: Path) -> Path:

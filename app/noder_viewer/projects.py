@@ -16,6 +16,7 @@ from noder_viewer.jobs import PROJECT, FitChoice
 from noder_viewer.loader import Latest
 from noder_viewer.main_window import LAYOUT
 from noder_viewer.missing_dialog import MissingDialog
+from noder_viewer.missing_words import missing_words
 from noder_viewer.pair_jobs import RegisterChoice
 from noder_viewer.project_jobs import (
     AUTOSAVE,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 SHOW_MISSING = "missing files"
 """Key of the banner's button."""
+SPEED = "seconds_a_cycle"
+"""Name in a project's view for how fast it plays."""
 _FILTER = f"Projects (*{PROJECT});;All files (*)"
 _WATCHED = (
     "series", "result", "pair", "kept", "hold_out", "exclude", "mask", "saved_in", "show", "carry", "pulled",
@@ -124,6 +127,7 @@ class Projects(QObject):
         if session.kept is not None:
             view["kept"] = {name: plain(session.kept[name]) for name in OF_A_SIDE if name in session.kept}
         view["layout"] = base64.b64encode(self._window.saveState(LAYOUT).data()).decode()
+        view[SPEED] = self._window.timeline.speed
         draft = draft_of(session, self.fit_choice(), self._register_choice(), view)
         view[METHODS] = methods_as_dict(session.methods, draft.fits)
         view[SHOWN_FIT] = next((k for k, row in enumerate(draft.fits) if row.key == draft.shown_fit), None)
@@ -264,17 +268,16 @@ class Projects(QObject):
             window.fit_panel.set_config(value.fit)
         if value.register is not None:
             window.register_panel.set_choice(value.register)
+        if isinstance(speed := value.project.view.get(SPEED), int | float):
+            window.timeline.set_speed(speed)
         layout = value.project.view.get("layout")
         if isinstance(layout, str):
             window.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT)
 
     def _say_what_is_missing(self, value: ProjectOpened) -> None:
-        if value.missing:
-            n = len(value.missing)
-            words = f"{n} {'files' if n > 1 else 'file'} of {value.path.name} could not be used: "
-            words += ", ".join(each.words for each in value.missing[:2]) + (f" and {n - 2} more" if n > 2 else "")
-            rest = "Nothing else is in it." if value.series is None and value.pair is None else "All else is open."
-            self._window.banner.set_message(f"{words}. {rest}", "warning", remedy=(SHOW_MISSING, "Show them…"))
+        words = missing_words(value)
+        if words:
+            self._window.banner.set_message(words, "warning", remedy=(SHOW_MISSING, "Show them…"))
         elif value.notes:
             self._window.banner.set_message("  ".join(value.notes), "warning")
 

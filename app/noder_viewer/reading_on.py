@@ -17,7 +17,7 @@ from noder_viewer.main_window import MainWindow
 from noder_viewer.presenter import Presenter
 from noder_viewer.rest_jobs import Levels, LookForOffer, ReadRest, Unreadable
 from noder_viewer.session import Session
-from noder_viewer.words import notes_on_voxels
+from noder_viewer.words import for_window, notes_on_voxels
 
 if TYPE_CHECKING:
     from noder.image import Image
@@ -101,9 +101,9 @@ class ReadingOn(QObject):
         self._rest.submit(ReadRest(series), interrupt=True)
 
     def _is_shown(self) -> bool:
-        """Not while a pair is looked at; edited times give another series of the same images."""
+        """Not while a pair is looked at; edited times give another series of the same images, or of some of them."""
         ours, shown = self._series, self._session.series
-        return ours is not None and shown is not None and _images(ours) == _images(shown)
+        return ours is not None and shown is not None and _images(shown) <= _images(ours)
 
     def _on_reported(self, value: object) -> None:
         if isinstance(value, Unreadable):
@@ -155,7 +155,7 @@ class ReadingOn(QObject):
 
     def _on_looked(self, note: object) -> None:
         if note and self._is_shown():
-            self._say([f"{str(note)[0].upper()}{str(note)[1:]}."])
+            self._say([for_window(f"{str(note)[0].upper()}{str(note)[1:]}.")])
             self.looked.emit()
 
     def _say(self, notes: list[str]) -> None:

@@ -67,6 +67,7 @@ class SeriesPanel(QWidget):
     exclude_requested = Signal(object)
     mask_requested = Signal(object)
     browse_mask_requested = Signal()
+    browse_times_requested = Signal()
     scan_requested = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -90,6 +91,9 @@ class SeriesPanel(QWidget):
         self.unit.textActivated.connect(self._on_unit)
         if (line := self.unit.lineEdit()) is not None:
             line.editingFinished.connect(self._on_unit)
+        self.browse_times = QPushButton("Times from file…")
+        self.browse_times.setToolTip("Numbers in the order in which the scans were given, a table, or a JSON sidecar")
+        self.browse_times.clicked.connect(self.browse_times_requested)
         self.use_mask = QCheckBox("Mask")
         self.use_mask.setToolTip("Only voxels inside count in the fit and in the scores. Without one it is estimated.")
         self.use_mask.clicked.connect(self._on_use_mask)
@@ -124,7 +128,7 @@ class SeriesPanel(QWidget):
 
     def set_locked(self, locked: bool) -> None:
         """While a fit runs nothing that it depends on may change."""
-        for widget in (self.unit, self.use_mask, self.browse_mask):
+        for widget in (self.unit, self.browse_times, self.use_mask, self.browse_mask):
             widget.setEnabled(not locked)
         if locked != self._locked:
             self._locked = locked
@@ -169,6 +173,7 @@ class SeriesPanel(QWidget):
         units.addWidget(QLabel("Time unit"))
         units.addWidget(self.unit)
         units.addStretch(1)
+        units.addWidget(self.browse_times)
         mask = QHBoxLayout()
         mask.addWidget(self.use_mask)
         mask.addWidget(self.mask_name, 1)

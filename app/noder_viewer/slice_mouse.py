@@ -10,14 +10,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal, SignalInstance
-from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QKeySequence, QMouseEvent, QWheelEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFocusEvent,
+    QHelpEvent,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QToolTip, QWidget
 
 from noder_viewer.camera import Camera, Press
 from noder_viewer.scene import SliceScene
 
 DRAG_FROM_PX = 4
 WHEEL_NOTCH = 120
+OBLIQUE = (
+    "⊥: how far the slice lies along its own normal, in mm. The grid is oblique,\n"
+    "so this is not the R, A or S of the crosshair, which the status bar tells."
+)
 
 
 class SliceMouse(QWidget):
@@ -96,6 +108,15 @@ class SliceMouse(QWidget):
         """Look at the same as `camera`, which stays its owner's."""
         self._camera = replace(camera)
         self._look()
+
+    def event(self, event: QEvent) -> bool:
+        """On the slice's name a tip tells what its millimetres are, where that is not plain."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            on_name = event.pos().y() < self.fontMetrics().height()
+            oblique = self._scene is not None and self._scene.plane.grid.is_oblique
+            QToolTip.showText(event.globalPos(), OBLIQUE if on_name and oblique else "", self)
+            return True
+        return super().event(event)
 
     def _rect(self, pane: int) -> QRectF:
         """Where a pane is, in pixels of this widget."""

@@ -71,6 +71,8 @@ def step_name(before: Values, after: Values) -> str:
 
 
 def _of_data(before: Any, after: Any) -> str:
+    if before.series is not None and after.series is not None and len(before.series) != len(after.series):
+        return "choice of scans"
     same_unit = before.series is None or after.series is None or before.series.unit == after.series.unit
     return "change of time" if same_unit else "change of unit"
 

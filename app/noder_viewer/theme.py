@@ -108,6 +108,7 @@ QLabel[muted="true"] {{ color: {now.muted}; }}
 QLabel:disabled, QLabel[muted="true"]:disabled {{ color: {now.disabled}; }}
 QLabel[error="true"] {{ color: {now.error}; }}
 QLabel[warning="true"] {{ color: {now.warning}; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QPushButton[link="true"] {{ border: 0; background: transparent; color: {now.accent}; }}
 QPushButton[link="true"]:hover, QPushButton[link="true"]:focus {{ text-decoration: underline; }}
 #welcome {{ background: {now.background}; border: 2px dashed {now.line}; border-radius: 10px; }}

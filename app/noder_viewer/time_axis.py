@@ -26,7 +26,16 @@ from noder_viewer.frames import Thumbnail
 from noder_viewer.slice_paint import small
 from noder_viewer.ticks import ticks, words
 from noder_viewer.time_jobs import Band
-from noder_viewer.time_marks import TimeScale, paint_band, paint_hatch, paint_period, zones_beyond
+from noder_viewer.time_marks import (
+    TimeScale,
+    clear_of,
+    paint_band,
+    paint_hatch,
+    paint_period,
+    period_box,
+    upright_words,
+    zones_beyond,
+)
 
 RADIUS = 5.0
 SNAP_PX = 6.0
@@ -217,7 +226,7 @@ class TimeAxis(QWidget):
         self._paint_strip(painter)
         self._paint_words(painter)
         if self._period_end is not None:
-            paint_period(painter, self.scale(), self._period_end, self.height())
+            paint_period(painter, self.scale().to_px(self._period_end), self._period_box(), self.height())
         self._paint_axis(painter)
         if self._band is not None:
             paint_band(painter, self.scale(), self._axis_y(), self._band)
@@ -236,6 +245,15 @@ class TimeAxis(QWidget):
     def _beyond(self) -> list[QRectF]:
         """The zones before the first and after the last scan that the fit has seen."""
         return zones_beyond(self.scale(), self.fit_span, (self.width(), self.height()))
+
+    def _upright(self) -> list[QRectF]:
+        """Where "extrapolated" stands upright."""
+        metrics = QFontMetricsF(small(self.font()))
+        return upright_words(self._beyond(), metrics.horizontalAdvance(EXTRAPOLATED) + 8, self._line(), self.height())
+
+    def _period_box(self) -> QRectF:
+        box = period_box(self.scale(), self._period_end or 0.0, self.height(), QFontMetricsF(small(self.font())))
+        return clear_of(box, self._upright(), self.width() / 2)
 
     def _paint_words(self, painter: QPainter) -> None:
         """ "extrapolated" at the outer ends, away from the cursor's tag; upright where a zone is narrow."""
@@ -271,14 +289,15 @@ class TimeAxis(QWidget):
         painter.drawLine(QLineF(scale.left, y, scale.right, y))
         most = max(2, int(self.width() // LABEL_EVERY_PX))
         unit = self._measure()
-        labelled = ticks(scale.low, scale.high, most)
+        labelled, upright = ticks(scale.low, scale.high, most), self._upright()
         for t in labelled:
             x = scale.to_px(t)
             painter.drawLine(QLineF(x, y + 6, x, y + 10))
             label = f"{words(t)} {unit}".strip() if t == labelled[-1] else words(t)
             width = QFontMetricsF(painter.font()).horizontalAdvance(label) + 2
             left = min(max(x - width / 2, 0.0), self.width() - width)
-            painter.drawText(QRectF(left, y + 10, width, line), Qt.AlignmentFlag.AlignCenter, label)
+            box = clear_of(QRectF(left, y + 10, width, line), upright, self.width() / 2)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, label)
 
     def _cursor_x(self) -> float:
         return min(max(self.scale().to_px(self._time), 1.0), self.width() - 1.0)

@@ -39,6 +39,11 @@ class Band:
         """The spread at a time, in mm."""
         return float(np.interp(t, self.times, self.sd_mm))
 
+    def most_within(self, first: float, last: float) -> float:
+        """The largest between two times, in mm: beyond the scans seeds differ more and more, as far as one looks."""
+        inside = [sd for t, sd in zip(self.times, self.sd_mm, strict=True) if first < t < last]
+        return max([*inside, self.at(first), self.at(last)])
+
 
 @dataclass(frozen=True)
 class Score:

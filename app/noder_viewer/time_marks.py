@@ -74,14 +74,37 @@ def paint_band(painter: QPainter, scale: TimeScale, y: float, band: Band) -> Non
     painter.drawPolygon(QPolygonF([*upper, *lower]))
 
 
-def paint_period(painter: QPainter, scale: TimeScale, end: float, height: float) -> None:
-    """Where a period ends and the next begins: a broken line, with the sign of going round."""
-    x, line = round(scale.to_px(end)) - 0.5, QFontMetricsF(painter.font()).height()  # on whole pixels: sharp
+PERIOD_ENDS = "⟲ period ends"
+
+
+def upright_words(zones: Iterable[QRectF], width: float, line: float, height: float) -> list[QRectF]:
+    """Where words of that width stand upright, from the bottom on: in zones too narrow for them to lie."""
+    narrow = [zone for zone in zones if line <= zone.width() < width]
+    return [QRectF(zone.center().x() - line / 2, height - 2 - width, line, width) for zone in narrow]
+
+
+def clear_of(box: QRectF, words: Iterable[QRectF], middle: float) -> QRectF:
+    """The box, moved towards the middle of the axis where it would lie across upright words."""
+    moved = QRectF(box)
+    for word in words:
+        if moved.intersects(word) and word.center().x() > middle:
+            moved.moveRight(word.left() - 2)
+        elif moved.intersects(word):
+            moved.moveLeft(word.right() + 2)
+    return moved
+
+
+def period_box(scale: TimeScale, end: float, height: float, metrics: QFontMetricsF) -> QRectF:
+    """Where it is written that a period ends: before its line, above the last one of the widget."""
+    width, line = metrics.horizontalAdvance(PERIOD_ENDS) + 8, metrics.height()
+    return QRectF(scale.to_px(end) - width - 3, height - 2 * line - 4, width, line)
+
+
+def paint_period(painter: QPainter, x: float, box: QRectF, height: float) -> None:
+    """Where a period ends and the next begins: a broken line at x, with the sign of going round in `box`."""
+    x = round(x) - 0.5  # on whole pixels: sharp
     painter.setPen(QPen(QColor(theme.ACCENT), 1, Qt.PenStyle.DashLine))
-    painter.drawLine(QLineF(x, line + 2, x, height))
-    words = "⟲ period ends"
-    width = QFontMetricsF(painter.font()).horizontalAdvance(words) + 8
-    box = QRectF(x - width - 3, height - 2 * line - 4, width, line)
+    painter.drawLine(QLineF(x, box.height() + 2, x, height))
     painter.fillRect(box, QColor(theme.BACKGROUND))
     painter.setPen(QColor(theme.ACCENT))
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, PERIOD_ENDS)

@@ -106,6 +106,7 @@ class Timeline(QWidget):
         self._axis.set_fit_span(first, last)
         self._bar.set_longest(LONGEST_SPANS * (last - first))
         self._place_strip()
+        self._say_roles()
         self._say_outside()
 
     def set_time(self, t: float) -> None:
@@ -167,6 +168,11 @@ class Timeline(QWidget):
         elif not playing:
             self._clock.stop()
         self._show_playing(playing)
+
+    @property
+    def speed(self) -> float:
+        """Seconds for one cycle while playing."""
+        return self._speed.value()
 
     def set_speed(self, seconds: float) -> None:
         """Seconds that one cycle takes: to the last scan, there and back, or a period."""
@@ -302,7 +308,8 @@ class Timeline(QWidget):
     def _say_roles(self) -> None:
         shown = [text for roles, text in LEGEND if any(mark.role in roles for mark in self._marks)]
         if self._band is not None:
-            shown.append(f"▰ SD of {self._band.seeds} seeds, {max(self._band.sd_mm):.2g} mm at most")
+            most = self._band.most_within(*self._axis.fit_span)
+            shown.append(f"▰ SD of {self._band.seeds} seeds, {most:.2g} mm at most within the scans")
         self._axis.set_legend("    ".join(shown))
 
     def _say_outside(self) -> None:

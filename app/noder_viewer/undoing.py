@@ -216,12 +216,13 @@ class Undoing(QObject):
 
 
 def _is_of_the_user(before: Data, now: Data) -> bool:
-    """Whether nothing but times has changed of what is open, and no fit has come or been saved."""
+    """Whether nothing but times or the choice of scans has changed, and no fit has come or been saved."""
     if before is now:
         return True
     if before.series is None or now.series is None or before.series is now.series or now.result is not None:
         return False
-    return {id(scan.image) for scan in before.series.scans} == {id(scan.image) for scan in now.series.scans}
+    earlier, later = ({id(scan.image) for scan in data.series.scans} for data in (before, now) if data.series)
+    return earlier <= later or later <= earlier
 
 
 def _is_settled(box: QObject | None) -> bool:

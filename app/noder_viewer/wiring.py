@@ -48,6 +48,7 @@ def _connect_panels(controller: Controller) -> None:
     series.exclude_requested.connect(controller.set_exclude)
     series.mask_requested.connect(controller.set_mask)
     series.browse_mask_requested.connect(controller.commands.choose_mask)
+    series.browse_times_requested.connect(controller.commands.open_times)
     series.scan_requested.connect(controller.go_to_scan)
     fit.start_requested.connect(controller.fitting.start)
     fit.stop_requested.connect(controller.fitting.stop)

@@ -77,7 +77,16 @@ def outcome(session: Session) -> str:
         return ""
     last = result.history[-1]
     how = "Stopped" if result.stopped else "Fitted"
-    return f"{how} after {last.step} steps, {last.seconds:.0f} s, {folds_words(result)}"
+    if result.n_seeds > 1:
+        run = f"{last.step} steps from each of {result.n_seeds} seeds, {result.provenance.seconds:.0f} s in all"
+    else:
+        run = f"{last.step} steps, {last.seconds:.0f} s"
+    return f"{how} after {run}, {folds_words(result)}"
+
+
+def for_window(note: str) -> str:
+    """A note of the engine with the window's controls in the place of the command line's flags."""
+    return note.replace("(--align rigid)", "(Align scans: Rigidly, in the Fit tab)")
 
 
 def pending(session: Session) -> str:

@@ -368,6 +368,7 @@ def _print_result(result: FitResult, out: Path, as_json: bool) -> None:
         typer.echo(f"note: {note}")
     what = "stopped early" if result.stopped else "done"
     what += "" if result.report is not None else ", not scored (noder evaluate does)"
+    what += "" if result.n_seeds == 1 else f", {result.n_seeds} seeds"
     typer.echo(f"{what}: {result.provenance.seconds:.1f} s on {result.provenance.device}, written to {out}")
 
 

@@ -78,6 +78,11 @@ class FitResult:
     notes: tuple[str, ...] = ()
     other_models: tuple[Curve, ...] = field(default=(), repr=False)
 
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds it was fitted from."""
+        return 1 + len(self.other_models)
+
     def scored(self) -> FitResult:
         """The same with its report."""
         mask, name = self.mask()

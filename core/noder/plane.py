@@ -113,11 +113,11 @@ class Plane:
 
     @property
     def title(self) -> str:
-        """Name, place and number (from 1) of the slice; mm along an oblique axis have no side."""
-        side = "" if self.grid.is_oblique else f"{(POSITIVE if self.position_mm >= 0 else NEGATIVE)[self.axis]} "
-        place = abs(self.position_mm) if side else self.position_mm
-        name, count = PLANE_NAMES[self.axis], self.grid.shape[self.axis]
-        return f"{name} {side}{place:.1f} mm · {self.index + 1}/{count}".replace("-", "−")
+        """Name, place and number (from 1) of the slice; ⊥: mm along an oblique slice's normal, which have no side."""
+        mm, count = self.position_mm, self.grid.shape[self.axis]
+        oblique = self.grid.is_oblique
+        place = f"⊥ {mm:.1f}" if oblique else f"{(POSITIVE if mm >= 0 else NEGATIVE)[self.axis]} {abs(mm):.1f}"
+        return f"{PLANE_NAMES[self.axis]} {place} mm · {self.index + 1}/{count}".replace("-", "−")
 
 
 def to_axes(grid: Grid, points_mm: Floats) -> Floats:

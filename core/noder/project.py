@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from noder.atomic import output_errors, write_json
 from noder.errors import InputError
+from noder.file_search import Below
 from noder.provenance import versions
 from noder.recipe import recipe_of
 from noder.series import ImageSeries
@@ -69,13 +70,15 @@ class Missing:
 class Found:
     """A project that was read, what it lacks, and checksums of its files for who opens its results.
 
-    `positions`: where each of the results that were found stands among all of them.
+    `positions`: where each of the results that were found stands among all of them. `is_cut`: there was more below the
+    places than was looked at.
     """
 
     project: Project
     missing: tuple[Missing, ...]
     hashed: dict[Path, str]
     positions: tuple[int, ...] = ()
+    is_cut: bool = False
 
 
 def write_project(project: Project, path: Path) -> Path:
@@ -98,7 +101,7 @@ def read_project(path: Path, places: Sequence[Path] = ()) -> Found:
         project, positions = _read(document, finder)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(f"{path} is damaged: {error} is missing or odd. Take an earlier copy of it.") from error
-    return Found(project, tuple(finder.missing.values()), finder.hashed, positions)
+    return Found(project, tuple(finder.missing.values()), finder.hashed, positions, finder.is_cut)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -127,27 +130,46 @@ class Finder:
 
     def __init__(self, home: Path, places: Sequence[Path] = ()) -> None:
         self._home, self._places = home, tuple(places)
+        self.below = Below(places)
         self.hashed: dict[Path, str] = {}
         self.missing: dict[str, Missing] = {}
 
     def file(self, row: Mapping[str, Any], what: str) -> Path | None:
         """The file that `described_file` described, None where it is not there or its content is another."""
         there = [place for place in self._candidates(row) if place.is_file()]
-        for place in there:
-            if place not in self.hashed:
-                self.hashed[place] = sha256_of(place)
-            if row["sha256"] in (None, self.hashed[place]):
-                return place
-        self._lacks(row, what, there)
-        return None
+        same = (place for place in there if row["sha256"] in (None, self._hash(place)))
+        found = next(same, None) or self._moved_file(row)
+        if found is None:
+            self._lacks(row, what, there)
+        return found
 
     def folder(self, row: Mapping[str, Any], what: str) -> Path | None:
         """The folder of a result that `described_place` described, None where it is not there."""
         for place in self._candidates(row):
-            if (place / "result.json").is_file():
+            if _is_result(place):
                 return place
+        moved = [place for place in self.below.named(Path(row["path"]).name) if _is_result(place)]
+        if len(moved) == 1:  # results have no checksum, so two of one name are not told apart
+            return moved[0]
         self._lacks(row, what, [])
         return None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something is missing that may lie where nobody has looked."""
+        return bool(self.missing) and self.below.is_cut
+
+    def _moved_file(self, row: Mapping[str, Any]) -> Path | None:
+        """A file of that name anywhere below the places: the one of that content, or the only one of the name."""
+        named = [place for place in self.below.named(Path(row["path"]).name) if _is_readable(place)]
+        if row["sha256"] is None:
+            return named[0] if len(named) == 1 else None
+        return next((place for place in named if self._hash(place) == row["sha256"]), None)
+
+    def _hash(self, place: Path) -> str:
+        if place not in self.hashed:
+            self.hashed[place] = sha256_of(place)
+        return self.hashed[place]
 
     def _lacks(self, row: Mapping[str, Any], what: str, there: list[Path]) -> None:
         looked = tuple(there or self._candidates(row))
@@ -160,6 +182,14 @@ class Finder:
         tails = [Path(*old.parts[k:]) for k in range(1, len(old.parts))]
         below = [place / tail for place in self._places for tail in tails]
         return list(dict.fromkeys([*relative, old, self._home / old.name, *below]))
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK)
+
+
+def _is_result(folder: Path) -> bool:
+    return (folder / "result.json").is_file()
 
 
 def lexical(path: Path) -> Path:

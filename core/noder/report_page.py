@@ -100,7 +100,8 @@ def write_report(path: Path | str, result: FitResult, look: ReportLook | None = 
 
 def report_page(result: FitResult, look: ReportLook) -> str:
     """The page of a fit."""
-    name = result.series.reference.image.name
+    first = result.series.reference.image
+    name = first.name if first.path is None else first.path.name  # the file's: its first volume is not all of it
     when = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M")
     parts = [
         f"<h1>{html.escape(name)}</h1>",

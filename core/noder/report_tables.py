@@ -109,7 +109,8 @@ def provenance_table(result: FitResult) -> str:
     """Device, seconds, memory, versions."""
     run = result.provenance
     memory = "unknown" if run.peak_memory_mib is None else f"{run.peak_memory_mib:.0f} MiB"
-    rows = [("device", run.device), ("seconds", f"{run.seconds:.1f}"), ("peak memory", memory)]
+    seconds = "seconds" if result.n_seeds == 1 else f"seconds, all {result.n_seeds} seeds"
+    rows = [("device", run.device), (seconds, f"{run.seconds:.1f}"), ("peak memory", memory)]
     rows += [("iterations", str(len(result.history))), ("stopped early", "yes" if result.stopped else "no")]
     return table(("run", ""), [*rows, *run.versions.items()])
 

@@ -105,6 +105,32 @@ class ImageSeries:
         images = [scan.image for scan in self.scans]
         return _sorted_series(images, timing, self.frames, self.n_given, self.notes)
 
+    def with_times_from(self, path: Path | str) -> ImageSeries:
+        """The same scans at the times in a file, as `from_paths` takes `times_from`; without a unit there, in this one.
+
+        Rows without names of scans are in the order in which the scans were given. Raises InputError.
+        """
+        order = sorted(range(len(self.scans)), key=self.frames.__getitem__)
+        images = [self.scans[k].image for k in order]
+        frames = [self.frames[k] for k in order]
+        given = [Given(i.path or Path(i.name), i.volume, k) for i, k in zip(images, frames, strict=True)]
+        timing = times_from_file(path, self.n_given, given)
+        if timing.unit == "unspecified":
+            timing = replace(timing, unit=self.unit)
+        return _sorted_series(images, timing, frames, self.n_given, (*self.notes, *timing.notes))
+
+    def between(self, first: int, last: int) -> ImageSeries:
+        """The scans at the positions `first` to `last`, both kept; the earliest is the reference. Raises InputError."""
+        kept = self.scans[first : last + 1]
+        if len(kept) < 2:
+            raise InputError(f"A series needs at least 2 scans, and this would leave {len(kept)}. Keep more.")
+        if first and any(scan.image.is_resampled for scan in kept):
+            raise InputError(
+                f"Later scans were put onto the grid of {self.reference.image.name}, which has to stay. "
+                "Open the others without it."
+            )
+        return replace(self, scans=kept, frames=self.frames[first : last + 1])
+
     def with_images(self, images: Sequence[Image]) -> ImageSeries:
         """The same scans with other images, one for each in the present order, and the notes on those."""
         stale = _notes_of([scan.image for scan in self.scans])

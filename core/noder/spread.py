@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from noder.errors import UsageError
-from noder.fit import FitProgress, FitResult, fit_steps
+from noder.fit import FitProgress, FitResult, Watch, fit_steps
 from noder.fit_config import FitConfig
 from noder.methods.svf import SvfSettings
 from noder.series import ImageSeries
@@ -30,21 +31,26 @@ def seeds_steps(
 ) -> Steps:
     """`fit_steps`, then the same from each of the next `seeds - 1` seeds: n seeds cost n times the time.
 
-    The result is the first fit with `report.spread` and the maps of the others in `trajectory.others`. Sending True
+    The result is the first fit with `report.spread`, the maps of the others in `trajectory.others` and the seconds of
+    all. Sending True
     during the first fit stops as in `fit_steps`, later it leaves the spread to the fits that are done. Raises as
     `fit_steps` does, and UsageError for a number of seeds that cannot be meant.
     """
     check_seeds(config, seeds)
-    result = yield from _among(fit_steps(series, config, checkpoint, resume), 0, seeds)
+    watch = Watch()
+    result = yield from _among(fit_steps(series, config, checkpoint, resume), 0, seeds, watch)
     others: list[FitResult] = []
     for k in range(1, seeds):
         if result.stopped or result.report is None:
             return result
-        other = yield from _among(fit_steps(series, replace(config, seed=config.seed + k)), k, seeds)
+        other = yield from _among(fit_steps(series, replace(config, seed=config.seed + k)), k, seeds, watch)
         if other.stopped:
             break
         others.append(other)
-    return with_spread(result, others) if others else result
+    if not others:
+        return result
+    spread = with_spread(result, others)
+    return replace(spread, provenance=replace(spread.provenance, seconds=watch.seconds))
 
 
 def check_seeds(config: FitConfig, seeds: int) -> None:
@@ -121,21 +127,26 @@ def _sentence(rows: Sequence[Row], first_seed: int) -> str:
     )
 
 
-def _among(steps: Steps, k: int, seeds: int) -> Steps:
+def _among(steps: Steps, k: int, seeds: int, watch: Watch) -> Steps:
     """One fit's progress among that of all; a later one is neither shown nor scored."""
     try:
         progress = next(steps)
         while True:
+            watch.add(max(0.0, progress.seconds - watch.seconds))  # those before a checkpoint that it goes on from
             if k and progress.stage == "scoring":
                 progress = steps.send(True)
-            else:
-                progress = steps.send((yield _told(progress, k, seeds)))
+                continue
+            told = _told(progress, k, seeds, watch.seconds)
+            held_since = time.monotonic()
+            wish = yield told
+            watch.hold(held_since)
+            progress = steps.send(wish)
     except StopIteration as end:
         result: FitResult = end.value
         return result
 
 
-def _told(progress: FitProgress, k: int, seeds: int) -> FitProgress:
+def _told(progress: FitProgress, k: int, seeds: int, so_far: float) -> FitProgress:
     left = progress.seconds_left
     if left is not None:
         left += (seeds - 1 - k) * (progress.seconds + left)
@@ -144,6 +155,7 @@ def _told(progress: FitProgress, k: int, seeds: int) -> FitProgress:
         step=k * progress.total + progress.step,
         total=seeds * progress.total,
         stage=progress.stage if k == 0 else f"seed {k + 1} of {seeds}, {progress.stage}",
+        seconds=so_far,
         seconds_left=left,
         trajectory=progress.trajectory if k == 0 else None,
     )

@@ -241,9 +241,9 @@ def with_nan(value: Any) -> Any:
 
 def _log(result: FitResult) -> str:
     when = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    head = [
-        f"{when}  {len(result.history)} iterations, {result.provenance.seconds:.1f} s on {result.provenance.device}"
-    ]
+    run = f"{result.provenance.seconds:.1f} s on {result.provenance.device}"
+    seeds = "" if result.n_seeds == 1 else f" from each of {result.n_seeds} seeds, the first of which are below"
+    head = [f"{when}  {len(result.history)} iterations{seeds}, {run}"]
     head += ["stopped by the user"] if result.stopped else []
     steps = [
         f"{step.step:5d}/{step.total}  {step.seconds:8.2f} s  {step.stage:10s}  "

@@ -81,9 +81,11 @@ def test_a_failed_one_tells_its_sentence_and_a_done_one_its_figures():
     (row,) = rows_of("failed")
     assert fit_words.status_words(fit_rows.replace(row, error="It is too dark.")) == "failed: It is too dark."
     report = SimpleNamespace(rows=[{"folds": 0}, {"folds": 3}], folds=3, summary={"neighbours": {"nrmse_mask": 0.094}})
-    result = SimpleNamespace(report=report, provenance=SimpleNamespace(seconds=42.3))
+    result = SimpleNamespace(report=report, provenance=SimpleNamespace(seconds=42.3), n_seeds=1)
     done = fit_rows.replace(row, status="done", result=result)
     assert fit_words.status_words(done) == "done, 3 folded voxels, 42 s"
+    result.n_seeds = 2
+    assert fit_words.status_words(done) == "done, 3 folded voxels, 2 seeds, 42 s"
     assert fit_words.main_score(done) == 0.094
     assert done.is_unsaved
     assert not fit_rows.saved((done,), result, "folder")[0].is_unsaved

@@ -96,6 +96,15 @@ def test_trivial_predictions_are_made_of_seen_scans_as_they_were_matched(session
     assert level(session, "blend") == third
 
 
+def test_an_observed_scan_is_never_extrapolated_and_what_is_made_of_seen_ones_is_beyond_them(session):
+    session.time = 3.5  # scan 3 comes later, and was not seen
+    scenes = {pane: methods_scene.pane_scene(session, pane) for pane in ("observed", "fit 1", "nearest", "blend")}
+    assert [scene.extrapolated for scene in scenes.values()] == [False, True, True, True]
+    assert [scene.beyond for scene in scenes.values()] == ["", *["0.5 days beyond the last scan seen"] * 3]
+    session.time = 9.0
+    assert not methods_scene.pane_scene(session, "observed").extrapolated
+
+
 def test_at_the_time_of_a_seen_scan_nothing_is_predicted_from_itself(session):
     session.time = 3.0
     assert level(session, "observed") == LEVELS[2]

@@ -90,6 +90,7 @@ def test_series_and_pair_come_back_each_as_it_was_looked_at(qtbot, make, scans, 
     one = make("one")
     open_and_wait(qtbot, one, scans)
     one.session.time, one.session.window = 2.0, (5.0, 300.0)
+    one.window.timeline.set_speed(7.5)
     choice = choice_of(files, masks=files.masks)
     one.registering.start(choice)
     wait_for_end(qtbot, one)
@@ -102,6 +103,7 @@ def test_series_and_pair_come_back_each_as_it_was_looked_at(qtbot, make, scans, 
     assert session.pair is not None
     assert (session.time, session.show) == (0.5, "checkerboard")
     assert session.pair.scores == one.session.pair.scores
+    assert other.window.timeline.speed == 7.5
     again = other.window.register_panel.choice()
     assert (again.fixed.path, again.masks, again.labels) == (files.fixed, files.masks, files.labels)
     assert (again.landmarks, again.initial, again.settings) == (files.landmarks, files.initial, choice.settings)
@@ -144,12 +146,37 @@ class TestMoved:
         assert other.session.series.reference.image.path == tmp_path / "archive" / "scan_0.nii.gz"
         assert other.window.banner.text == ""
 
+    def test_a_folder_far_above_them_does_and_one_without_them_says_so(
+        self, qtbot, make, project, tmp_path, monkeypatch
+    ):
+        (tmp_path / "moved" / "deep").mkdir(parents=True)
+        (tmp_path / "empty").mkdir()
+        for file in (tmp_path / "data").iterdir():  # the folder itself, which tails of the old paths name, is gone
+            shutil.move(file, tmp_path / "moved" / "deep" / file.name)
+        other = opened(qtbot, make("other"), project)
+        assert other.window.banner.text.endswith("Without them the series and the fit of this project cannot be shown.")
+        chosen = iter(["empty", "moved"])
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / next(chosen)))
+
+        def look():
+            qtbot.mouseClick(other.window.banner.button, LEFT)
+            with qtbot.waitSignal(other.projects.taken, timeout=TIMEOUT_MS):
+                qtbot.mouseClick(other.projects.dialog.look, LEFT)
+
+        look()
+        assert "Not found in empty either, nor in the folders below it." in other.window.banner.text
+        look()
+        assert other.window.banner.text == ""
+        assert other.session.result is not None
+        assert other.session.series.reference.image.path == tmp_path / "moved" / "deep" / "scan_0.nii.gz"
+
     def test_the_rest_opens_and_is_not_saved_over_the_whole(self, qtbot, make, project, tmp_path, monkeypatch):
         (tmp_path / "data" / "scan_3.nii.gz").write_bytes(b"other")
         other = opened(qtbot, make("other"), project)
         assert other.session.times == (0.0, 1.0, 2.0)
         assert other.session.result is None
         assert "scan_3.nii.gz (scan) has changed" in other.window.banner.text
+        assert other.window.banner.text.endswith("What needs it is not open either.")  # as the fit does
         assert not other.session.changed
         asked = []
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: asked.append(1) or ("", ""))

@@ -200,6 +200,8 @@ def test_an_alignment_is_offered_once_all_has_been_looked_at(qtbot, controller, 
     series = controller.session.series
     read_all(qtbot, controller, gate)
     assert "lying apart from scan_0" in controller.window.banner.text.replace("Lying", "lying")
+    assert "(Align scans: Rigidly, in the Fit tab)" in controller.window.banner.text
+    assert "--" not in controller.window.banner.text  # that is the command line's
     assert controller.session.series is series  # what was set on it stays
     from noder_viewer.rest_jobs import with_known_offer
 

@@ -55,9 +55,11 @@ def test_an_oblique_grid_says_so() -> None:
     assert scene is not None
     assert scene.badge.startswith("RADIOLOGICAL")
     assert "oblique" in scene.badge
+    assert scene.title.startswith("Axial ⊥ ")  # along the normal: the crosshair beside it is in RAS mm, and differs
     straight = slice_scene(doubles.session(), 2)
     assert straight is not None
     assert straight.badge == "NEUROLOGICAL"
+    assert straight.title.startswith("Axial S ") or straight.title.startswith("Axial I ")
 
 
 def test_nothing_open_shows_nothing() -> None:

@@ -81,8 +81,10 @@ def test_the_fit_that_is_shown_keeps_its_roles():
 )
 def test_folds_are_those_of_the_report(report, words):
     last = SimpleNamespace(step=40, seconds=2.0, folds=0)  # counted on a coarser grid
-    result = SimpleNamespace(history=[last], report=report, stopped=report is None)
+    result = SimpleNamespace(history=[last], report=report, stopped=report is None, n_seeds=1)
     assert outcome(Session(result=result)).endswith(f"after 40 steps, 2 s, {words}")
+    result.n_seeds, result.provenance = 2, SimpleNamespace(seconds=5.0)
+    assert outcome(Session(result=result)).endswith(f"after 40 steps from each of 2 seeds, 5 s in all, {words}")
 
 
 def test_a_snapshot_brings_the_series_back():

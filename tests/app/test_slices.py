@@ -6,13 +6,13 @@ import doubles
 import numpy as np
 import pytest
 from doubles import move
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QHelpEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from window_kit import shown_slice
 
-from noder_viewer import slice_paint
+from noder_viewer import slice_mouse, slice_paint
 from noder_viewer.colormaps import ARROW, FOLD
 from noder_viewer.scene import cursor_at_index, slice_scene, to_mm
 from noder_viewer.session import OverlaySettings
@@ -285,6 +285,19 @@ def test_titles_name_slice_convention_and_picture(make: Any, monkeypatch: pytest
     assert "prediction at t = 2.5 years, neighbouring scans carried" in written
     assert "log J, growth > 0, frame at t = 2.5 years" in written
     assert "motion, drawn 2×: arrows point where tissue went" in written
+
+
+def test_the_name_of_an_oblique_slice_says_what_its_millimetres_are(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(slice_mouse.QToolTip, "showText", lambda _place, text, _widget: told.append(text))
+    for grid in (doubles.oblique_grid(34), doubles.ras_grid()):
+        view = make(2, doubles.session(grid))
+        for y in (8, view.height() // 2):  # on the name, and on the picture
+            place = QPoint(30, y)
+            under = view.childAt(place) or view
+            help_there = QHelpEvent(QEvent.Type.ToolTip, under.mapFrom(view, place), view.mapToGlobal(place))
+            QApplication.sendEvent(under, help_there)
+    assert told == [slice_mouse.OBLIQUE, "", "", ""]
 
 
 def test_colour_bars_have_units_and_the_width_they_need(make: Any) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QDialogButtonBox
 from window_kit import TIMEOUT_MS, make_controller, open_and_wait, write_scans
 
 from noder_viewer import theme
@@ -143,3 +143,10 @@ def test_the_theme_is_remembered(qtbot, controller, tmp_path, dressed):
     assert again.theming.theme == "system"
     assert theme.palette() is theme.palette_of("system")
     again.shut_down()
+
+
+def test_buttons_of_dialogs_have_no_icons_which_the_style_draws_black(dressed):
+    theme.apply(dressed, DARK)
+    box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    box.ensurePolished()
+    assert box.button(QDialogButtonBox.StandardButton.Close).icon().isNull()

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from doubles import move
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QHelpEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip
 
 from noder_viewer import theme
 from noder_viewer.frames import Thumbnail, thumbnail_times
 from noder_viewer.residuals import Residual
+from noder_viewer.slice_paint import small
 from noder_viewer.ticks import nice_step, ticks, words
 from noder_viewer.time_jobs import Band
+from noder_viewer.time_marks import clear_of, period_box
 from noder_viewer.timeline import Timeline
 
 TIMES = [0.0, 0.4, 1.0, 3.0]
@@ -374,12 +376,27 @@ def test_the_band_is_as_thick_as_the_seeds_differ(timeline: Timeline) -> None:
     assert 0 < thick[0] < thick[1] < thick[2]
     timeline.set_time(2.0)
     assert timeline._outside.text() == "seeds differ by 0.15 mm"
-    assert "SD of 3 seeds, 0.4 mm at most" in timeline._axis.legend
+    assert "SD of 3 seeds, 0.2 mm at most within the scans" in timeline._axis.legend
+    timeline.set_fit_span(0.0, 1.0)
+    assert "0.1 mm at most within" in timeline._axis.legend
+    timeline.set_fit_span(0.0, 3.0)
     place = QPoint(round(scale.to_px(2.0)), round(timeline._axis._axis_y()))
     QApplication.sendEvent(timeline._axis, QHelpEvent(QEvent.Type.ToolTip, place, timeline._axis.mapToGlobal(place)))
     assert QToolTip.text().startswith("3 seeds differ by 0.15 mm at t = 2")
     timeline.set_band(None)
     assert timeline._outside.text() == ""
+
+
+def test_where_a_period_ends_no_words_lie_across_each_other(timeline: Timeline) -> None:
+    """Beyond the last scan there is room for "extrapolated" only upright."""
+    axis = timeline._axis
+    timeline.set_period(3.09)
+    QApplication.processEvents()
+    (upright,) = axis._upright()
+    plain = period_box(axis.scale(), 3.09, axis.height(), QFontMetricsF(small(axis.font())))
+    assert plain.intersects(upright)
+    assert axis._period_box() == plain.translated(upright.left() - 2 - plain.right(), 0)
+    assert clear_of(QRectF(0, 0, 30, 10), [QRectF(20, 0, 10, 90)], middle=400.0).left() == 32
 
 
 def test_the_bars_stand_under_their_scans(timeline: Timeline, asked: list[float]) -> None:

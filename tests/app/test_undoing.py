@@ -6,6 +6,7 @@ import pytest
 from doubles import move
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from window_kit import TIMEOUT_MS, choose_iterations, engine, make_controller, open_and_wait, write_scans
 
 from noder_viewer.series_panel import HOLD_OUT, INCLUDE, TIME
@@ -112,6 +113,47 @@ def test_a_fit_that_other_times_dropped_comes_back_with_them(qtbot, window):
     redo(qtbot, window)
     assert window.session.result is None
     assert window.session.times == (0.0, 2.0, 4.0, 6.0)
+
+
+def test_times_from_a_file_are_read_as_the_command_line_reads_them_and_undone(qtbot, window, tmp_path, monkeypatch):
+    chosen = tmp_path / "trigger.txt"
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(chosen), ""))
+    chosen.write_text("0, 12.5, 30\n")
+    window.window.actions_by_name["open_times"].trigger()
+    assert "3 times for 4 scans" in window.window.banner.text
+    chosen.write_text("0, 12.5, 30, 41\n")
+    qtbot.mouseClick(window.window.series_panel.browse_times, Qt.MouseButton.LeftButton)
+    qtbot.wait(10)
+    assert window.session.times == (0.0, 12.5, 30.0, 41.0)
+    assert window.window.banner.text == ""
+    undo(qtbot, window)
+    assert window.session.times == (0.0, 1.0, 2.0, 3.0)
+
+
+def test_scans_before_and_after_one_are_dropped_and_come_back(qtbot, window):
+    session, run = window.session, window.window.actions_by_name
+    session.hold_out, session.exclude = frozenset({2}), frozenset({3})
+    qtbot.wait(10)
+    session.time = 1.0
+    run["keep_from"].trigger()
+    qtbot.wait(10)
+    assert session.times == (1.0, 2.0, 3.0)
+    assert (session.hold_out, session.exclude) == ({1}, {2})
+    assert "scan_1" in window.window.banner.text  # it is the reference now
+    assert window.window.series_panel.table.rowCount() == 3
+    session.time = 2.0
+    run["keep_until"].trigger()
+    qtbot.wait(10)
+    assert session.times == (1.0, 2.0)
+    session.time = 2.0
+    run["keep_from"].trigger()
+    assert "would leave 1" in window.window.banner.text
+    assert session.times == (1.0, 2.0)
+    assert menu(window, "undo").text() == "&Undo choice of scans"
+    undo(qtbot, window)
+    undo(qtbot, window)
+    assert session.times == (0.0, 1.0, 2.0, 3.0)
+    assert (session.hold_out, session.exclude) == ({2}, {3})
 
 
 def test_keys_of_the_display(qtbot, window):

@@ -11,6 +11,7 @@ import torch
 from engine_kit import SHORT, moving_series
 
 from noder.errors import InputError
+from noder.file_search import Below
 from noder.fit import FitResult, fit
 from noder.fit_config import FitConfig
 from noder.image import Image, write_volume
@@ -134,6 +135,31 @@ def test_parts_name_files_and_results_keep_their_numbers(study: Path) -> None:
         "mask.nii.gz (layer) is not there any more", "fit (fit) is not there any more",
     }  # fmt: skip
     assert (found.positions, found.project.results) == ((1,), (work / "later",))
+
+
+def test_far_below_a_place_the_content_decides_among_files_of_one_name(study: Path, tmp_path: Path) -> None:
+    far = tmp_path / "disk" / "2026" / "heart"
+    far.mkdir(parents=True)
+    for file in (study / "data").iterdir():
+        shutil.move(file, far / file.name)
+    shutil.move(study / "work" / "fit", far / "fit")
+    (tmp_path / "disk" / "scan_0.nii.gz").write_bytes(b"another heart")
+    found = read_project(study / "work" / "heart.noderproj", [tmp_path / "disk"])
+    assert found.missing == ()
+    assert found.project.series is not None
+    assert found.project.series.reference.image.path == far / "scan_0.nii.gz"
+    assert found.project.results == (far / "fit",)
+
+
+def test_a_search_ends_and_says_that_it_has_not_seen_all(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    for place in ("x", "a/x", "a/b/x", "a/b/c/x"):
+        (tmp_path / place).touch()
+    assert Below([tmp_path], depth=2).named("x") == [tmp_path / "x", tmp_path / "a" / "x", tmp_path / "a" / "b" / "x"]
+    cut = Below([tmp_path], most=3)
+    assert cut.named("x") == [tmp_path / "x"]
+    assert cut.is_cut
+    assert not Below([tmp_path]).is_cut
 
 
 def test_files_of_one_name_in_many_folders_are_told_apart(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def letters_of(figure: str) -> dict[str, tuple[float, float]]:
     return {letter: (float(x), float(y)) for x, y, letter in found}
 
 
+def test_the_title_of_a_4d_file_is_the_files_name_not_its_first_volumes(result: FitResult, tmp_path: Path) -> None:
+    volumes = np.stack([scan.image.numpy() for scan in result.series.scans], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(volumes, result.series.grid.affine), tmp_path / "cine.nii.gz")
+    four = ImageSeries.from_paths(tmp_path / "cine.nii.gz", times=result.series.times, unit="years")
+    page = report_page(replace(result, series=four), ReportLook())
+    assert "<h1>cine.nii.gz</h1>" in page
+    assert "<title>cine.nii.gz – report</title>" in page
+
+
 @pytest.mark.parametrize("stored", ["RAS", "LPS", "PIR", "SLA"])
 @pytest.mark.parametrize("radiological", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -300,6 +300,34 @@ def test_edited_times_sort_anew_and_say_what_was_edited(tmp_path: Path) -> None:
             series.with_times(bad, "ms")
 
 
+def test_a_file_of_times_is_in_the_order_that_was_given_whatever_the_order_now(tmp_path: Path) -> None:
+    series = ImageSeries.from_paths(four_d(tmp_path / "x.nii.gz")).with_times([5, 4, 3, 2, 1, 0], "ms")
+    (tmp_path / "t.txt").write_text("0 1 2 3 4 50\n")
+    read = series.with_times_from(tmp_path / "t.txt")
+    assert (read.times, read.frames, read.unit) == ([0, 1, 2, 3, 4, 50], (0, 1, 2, 3, 4, 5), "ms")
+    assert read.scans[5].time_source == str(tmp_path / "t.txt")
+    assert read.times == ImageSeries.from_paths(tmp_path / "x.nii.gz", times_from=tmp_path / "t.txt").times
+    (tmp_path / "t.json").write_text('{"FrameTimes": [0, 1, 2, 3, 4, 5], "TimeUnit": "s"}')
+    assert read.with_times_from(tmp_path / "t.json").unit == "s"
+    (tmp_path / "few.txt").write_text("0 1 2\n")
+    with pytest.raises(InputError, match="3 times for 6 scans"):
+        series.with_times_from(tmp_path / "few.txt")
+
+
+def test_some_of_the_scans_are_a_series_with_a_reference_of_its_own(tmp_path: Path) -> None:
+    series = ImageSeries.from_paths(four_d(tmp_path / "x.nii.gz"))
+    some = series.between(2, 4)
+    assert (some.times, some.frames, some.n_given) == ([20, 30, 40], (2, 3, 4), 6)
+    assert some.reference is series.scans[2]
+    with pytest.raises(InputError, match="would leave 1"):
+        series.between(5, 5)
+    other = scan(tmp_path / "b.nii", grid=Grid((5, 5, 6), GRID.affine))
+    resampled = ImageSeries.from_paths([scan(tmp_path / "a.nii"), other, scan(tmp_path / "c.nii")], resample=True)
+    assert len(resampled.between(0, 1)) == 2
+    with pytest.raises(InputError, match=r"onto the grid of a\.nii"):
+        resampled.between(1, 2)
+
+
 def test_images_in_memory_make_a_series() -> None:
     images = [Image.from_array(np.full(GRID.shape, k), GRID, f"s{k}") for k in range(3)]
     series = ImageSeries.from_images(images, [4, 2, 3], "days")

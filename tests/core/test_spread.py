@@ -61,6 +61,10 @@ def test_the_first_fit_is_shown_and_the_maps_of_the_others_are_kept() -> None:
     assert torch.equal(result.trajectory.predict(2.5), alone.trajectory.predict(2.5))
     assert result.report.rows == alone.report.rows
     assert len(result.history) == 15
+    assert result.n_seeds == 3
+    seconds = [p.seconds for p in seen]
+    assert seconds == sorted(seconds)  # of all fits so far, not of each alone
+    assert result.provenance.seconds >= seconds[-1]
     assert [row["index"] for row in result.report.spread] == [1, 2, 3, None]
     assert [row["extrapolated"] for row in result.report.spread] == [False, False, False, True]
     assert result.report.spread[-1]["time"] == pytest.approx(4.5)
