@@ -46,6 +46,7 @@ ORDER = [
     "regularity",
     "trilinear",
     "flow",
+    "flow_determinants",
     "composition",
     "places",
     "carriers",

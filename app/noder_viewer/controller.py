@@ -210,7 +210,9 @@ class Controller(QObject):
         self._warm_up.shut_down(wait_ms=15_000)  # an import cannot be interrupted, and its thread must not outlive us
         self.presenter.shut_down()
         self.window.volume.close_viewer()
-        for signal in self.session.events.signals.values():  # what listens would keep the session, and all that it holds, for good
+        for signal in (
+            self.session.events.signals.values()
+        ):  # what listens would keep the session, and all that it holds, for good
             signal.disconnect()
         self._garbage.shut_down()
 

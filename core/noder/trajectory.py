@@ -16,12 +16,13 @@ from noder import kernels
 from noder.carriers import SeenScan, carriers_at
 from noder.decoder import Matrices, SeparableDecoder, apply_separable
 from noder.errors import UsageError
-from noder.fields import DisplacementField, central_determinant, determinant, invert_points, sample_displacement
+from noder.fields import DisplacementField, determinant, invert_points, sample_displacement
 from noder.flow import ScreenMap
+from noder.flow_determinants import determinant_around, determinant_near
 from noder.grid import Grid, Reorientation, Triple
 from noder.intensity import Brightness
 from noder.kept import Kept
-from noder.places import Place, Places
+from noder.places import Places
 
 Carry = Literal["neighbours", "first"]
 CARRIES: tuple[Carry, ...] = ("neighbours", "first")
@@ -281,8 +282,8 @@ class Trajectory:
         if place.rows is None or place.slopes is None:
             det = self._determinant_at(grid.points(), t)
         elif self.flow is not None:
-            around = self._determinant_around if exact else self._determinant_near
-            det = place.change.undo(around(self.flow, place, t))
+            around = determinant_around if exact else determinant_near
+            det = place.change.undo(around(self.flow, self.grid, place.axes, t))
         else:
             det = place.change.undo(self._determinant_on(place.rows, place.slopes, t))
         return 1 / torch.where(det.abs() < _LEAST_DETERMINANT, torch.full_like(det, -_LEAST_DETERMINANT), det)
@@ -293,33 +294,6 @@ class Trajectory:
         for axis in range(3):
             x, y, z = (slopes[k] if k == axis else rows[k] for k in range(3))
             columns.append(apply_separable((x, y, z), c))
-        return determinant(columns)
-
-    def _determinant_near(self, flow: ScreenMap, place: Place, t: float) -> Tensor:
-        """By differences between the places themselves; a single plane is given its neighbours."""
-        axes = [
-            torch.cat([at - 1, at, at + 1]).clamp(0, n - 1).unique().float() if len(at) == 1 else at.float()
-            for at, n in zip(place.axes, self.grid.shape, strict=True)
-        ]
-        dx, dy, dz = (float(at[-1] - at[0]) / max(len(at) - 1, 1) or 1.0 for at in axes)
-        firsts = [int((around - at[0]).abs().argmin()) for around, at in zip(axes, place.axes, strict=True)]
-        i, j, k = (slice(first, first + len(at)) for first, at in zip(firsts, place.axes, strict=True))
-        return central_determinant(flow.near_on(axes, t), (dx, dy, dz), (i, j, k))
-
-    def _determinant_around(self, flow: ScreenMap, place: Place, t: float) -> Tensor:
-        """By central differences over a voxel to each side, one-sided at the border."""
-        lasts = [n - 1 for n in self.grid.shape]
-        columns = []
-        for axis, last in enumerate(lasts):
-            ends = []
-            for side in (1, -1):
-                axes = [a + side if k == axis else a for k, a in enumerate(place.axes)]
-                axes[axis] = axes[axis].clamp(0, last)
-                index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).float()
-                ends.append((flow.forward(index, t) - index, index))
-            (ahead, at_ahead), (behind, at_behind) = ends
-            apart = (at_ahead - at_behind)[..., axis].clamp(min=1e-9)
-            columns.append(((ahead - behind) / apart[..., None]).movedim(-1, 0))
         return determinant(columns)
 
     def _determinant_at(self, points: Tensor, t: float) -> Tensor:
