@@ -323,6 +323,25 @@ def test_another_series_has_no_regions(qtbot, loaded, tmp_path):
     assert loaded.window.region_panel.inputs.labels.path is None
 
 
+def test_scans_are_dropped_with_their_own_labels_but_not_the_one_that_is_drawn_on(qtbot, loaded, folder):
+    session = loaded.session
+    assert drop_on(loaded.window.region_panel.inputs.own, [folder / "own.nii.gz"])
+    settle(qtbot, loaded)
+    assert len(session.regions.own) == 4
+    loaded.opening.keep(first=1)
+    assert "which would go" in loaded.window.banner.text
+    assert len(session.times) == 4
+    loaded.opening.keep(last=2)
+    settle(qtbot, loaded)
+    assert len(session.times) == 3
+    assert session.regions is not None
+    assert session.regions.own == ()  # they were counted by scan
+    loaded.undoing.undo()
+    settle(qtbot, loaded)
+    assert len(session.times) == 4
+    assert session.result is not None
+
+
 def test_csv_and_png_are_written(qtbot, loaded, tmp_path, monkeypatch):
     panel = loaded.window.region_panel
     names = iter([tmp_path / "v.csv", tmp_path / "v.png"])
