@@ -102,6 +102,7 @@ ORDER = [
     "fsl_fields",
     "pair_files",
     "recipe",
+    "file_search",
     "project",
     "capsule",
     "replay",
