@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -95,9 +96,9 @@ class MethodsView(QWidget):
 
     def set_scenes(self, scenes: Sequence[SliceScene | None], messages: Sequence[str]) -> None:
         """What each pane shows, in order; its message where that is nothing."""
+        self._show_bars()
         for view, scene, message in zip(self.views, scenes, messages, strict=False):
             view.set_message(message)
-            view.set_bars_visible(view.width() >= BARS_FROM_PX)  # all or none, so that all fit their slice alike
             view.set_scene(scene)
         for view in self.views:
             view.set_partners(self.views[: len(scenes)])
@@ -106,6 +107,16 @@ class MethodsView(QWidget):
         """Show the whole slice in all panes."""
         for view in self.views:
             view.reset_view()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_bars()
+
+    def _show_bars(self) -> None:
+        """In all panes or none, so that all fit their slice alike: a pane that is new has no width of its own yet."""
+        wide = self.width() / (1 if self._n == 1 else 2)
+        for view in self.views:
+            view.set_bars_visible(wide >= BARS_FROM_PX)
 
     def _set_panes(self, n: int) -> None:
         if n == self._n:

@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from noder_viewer import theme
 from noder_viewer.plot_axes import dress
@@ -56,6 +56,8 @@ class RegionPlot(QWidget):
         self._data: PlotData | None = None
         self._time = 0.0
         self.plot = pg.PlotWidget()
+        # pyqtgraph wants 480 pixels, and the legend would lie below the edge of the tab
+        self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self.legend = QLabel("", wordWrap=True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self._line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))

@@ -80,7 +80,7 @@ def paint_bars(painter: QPainter, strip: QRectF, bars: Sequence[Bar], fonts: Fon
 def fitting(bars: Sequence[Bar], height: float, line: float) -> list[Bar]:
     """Those that `height` pixels hold: grey levels give way first, for colours say nothing without their bar."""
     kept = list(bars)
-    while len(kept) > 1 and any(_body_height(height / len(kept), bar, line) < line for bar in kept):
+    while len(kept) > 1 and any(_body_height(height / len(kept), bar, line) < 2 * line for bar in kept):
         kept.pop(0 if len(kept) == len(bars) else -1)
     return kept
 

@@ -170,10 +170,12 @@ def test_a_4d_label_map_is_named_as_the_scans_own_labels_too(qtbot, controller, 
 def test_what_saves_the_volumes_is_on_the_screen_with_three_labels(qtbot, controller, folder):
     panel, values = controller.window.region_panel, label_map()
     values[8:10, 3:6, 4:8] = 7
-    controller.window.resize(1600, 1000)
+    controller.window.resize(1600, 900)
     assert drop_on(panel.inputs.labels, [save_lps(folder / "three.nii.gz", values)])
     settle(qtbot, controller)
     QApplication.processEvents()
+    legend = panel.plot.legend
+    assert legend.visibleRegion().boundingRect() == legend.rect()
     for widget in (panel.kind, panel.csv, panel.png):
         assert widget.geometry().bottom() < panel.plot.geometry().top()  # whose legend grows with the labels
         assert widget.visibleRegion().boundingRect() == widget.rect()

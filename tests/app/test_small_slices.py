@@ -8,10 +8,11 @@ import pytest
 from PySide6.QtCore import QRectF, QSizeF
 from PySide6.QtGui import QFont, QPainter
 
+from noder_viewer.methods_view import MethodsView
 from noder_viewer.region_layers import RegionLayer
 from noder_viewer.region_paint import paint_legend
 from noder_viewer.scene import slice_scene
-from noder_viewer.session import OverlaySettings
+from noder_viewer.session import Methods, OverlaySettings
 from noder_viewer.slice_bars import bars_of, fitting
 from noder_viewer.slice_fonts import Fonts
 from noder_viewer.slice_paint import header_of, is_small
@@ -41,6 +42,20 @@ def test_a_small_view_has_one_line_for_its_title_and_the_warning_beside_the_badg
     assert not large.warns_above
     assert is_small(scene, SMALL)
     assert not is_small(replace(scene, brief=True), SMALL)  # a tile of the lightbox has no other words
+
+
+def test_panes_beside_each_other_have_bars_all_or_none(qtbot):
+    view = MethodsView()
+    qtbot.addWidget(view)
+    view.set_axis(2)
+    view.resize(400, 400)
+    for panes in (("a",), ("a", "b", "c", "d")):
+        view.set_choices(dict.fromkeys("abcd", "x"), list(panes), Methods(True, 2, panes))
+        view.set_scenes([slice_scene(doubles.session(), 2)] * len(panes), [""] * len(panes))
+        assert {bool(each._bars_shown()) for each in view.views[: len(panes)]} == {len(panes) == 1}
+    view.resize(900, 400)
+    view.show()
+    assert all(each._bars_shown() for each in view.views)
 
 
 @pytest.mark.parametrize(("room", "says"), [(1.0, ["one", "two", "three", "drawn"]), (0.8, ["one", "two", "…"])])
