@@ -146,6 +146,7 @@ OWNERS: dict[str, tuple[str, ...]] = {  # beginnings of the only files that impo
         "noder_viewer/region_plot.py",
         "noder_viewer/left_out_plot.py",
         "noder_viewer/path_curves.py",
+        "noder_viewer/plot_axes.py",
     ),
 }
 
