@@ -36,6 +36,7 @@ from noder_viewer.region_jobs import RegionFiles
 from noder_viewer.resources import sample_labels, sample_series
 from noder_viewer.session import Session
 from noder_viewer.settings import Settings
+from noder_viewer.words import scan_labels
 
 SIZE = (1500, 940)
 LONGEST_S = 900
@@ -235,10 +236,12 @@ def register(w: Window) -> None:
     """End diastole pulled onto end systole, after it has been scored."""
     assert w.session.series is not None
     images = [scan.image for scan in w.session.series.scans]
-    w.window.show_panel(w.window.register_panel)
-    w.controller.registering.start(
-        RegisterChoice(Source(scan=images[-1], label="end systole"), Source(scan=images[0], label="end diastole"))
-    )
+    panel = w.window.register_panel
+    w.window.show_panel(panel)
+    labels = scan_labels(w.session.series)
+    fixed, moving = (Source(scan=images[k], label=f"Scan {k % len(images)}: {labels[k]}") for k in (-1, 0))
+    panel.inputs.set_choice(RegisterChoice(fixed, moving))
+    panel.start.click()
     w.until(lambda: w.session.pair is not None and w.session.result is not None and w.session.activity == "")
     w.do("toggle_jacobian")
     w.settle(2)

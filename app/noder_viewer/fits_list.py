@@ -101,6 +101,13 @@ class FitsList(QWidget):
         self._loading = False
         self._refresh()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:  # the colours of its words are those of the former look
+            self._loading = True
+            self._fill(())
+            self._loading = False
+
     def set_available(self, *, fits: bool) -> None:
         """`fits`: there is a series that could be fitted again."""
         self.variant.setEnabled(fits)

@@ -93,17 +93,20 @@ QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 3px; }}
 QMenu::item:selected {{ background: {now.primary}; color: {now.on_primary}; }}
 QMenu::item:disabled {{ color: {now.disabled}; }}
 QMenu::separator {{ height: 1px; background: {now.line}; margin: 4px 6px; }}
-QCheckBox::indicator, QGroupBox::indicator, QTableWidget::indicator, QRadioButton::indicator {{
+QCheckBox::indicator, QGroupBox::indicator, QTableWidget::indicator, QListWidget::indicator,
+QRadioButton::indicator {{
     width: 14px; height: 14px; border: 1px solid {now.border}; border-radius: 3px; background: {now.field}; }}
 QRadioButton::indicator {{ border-radius: 7px; }}
 QCheckBox::indicator:hover, QGroupBox::indicator:hover, QTableWidget::indicator:hover,
-QRadioButton::indicator:hover {{ border-color: {now.accent}; }}
-QCheckBox::indicator:checked, QGroupBox::indicator:checked, QTableWidget::indicator:checked {{
+QListWidget::indicator:hover, QRadioButton::indicator:hover {{ border-color: {now.accent}; }}
+QCheckBox::indicator:checked, QGroupBox::indicator:checked, QTableWidget::indicator:checked,
+QListWidget::indicator:checked {{
     background: {now.primary}; border-color: {now.primary_hover}; image: url("{check}"); }}
 QRadioButton::indicator:checked {{ background: qradialgradient(cx:0.5, cy:0.5, radius:0.5, fx:0.5, fy:0.5,
     stop:0 white, stop:0.42 white, stop:0.5 {now.primary}, stop:1 {now.primary}); border-color: {now.primary_hover}; }}
 QCheckBox::indicator:disabled, QGroupBox::indicator:disabled, QTableWidget::indicator:disabled,
-QRadioButton::indicator:disabled {{ border-color: {now.line}; background: {now.panel}; }}
+QListWidget::indicator:disabled, QRadioButton::indicator:disabled {{
+    border-color: {now.line}; background: {now.panel}; }}
 QLabel[muted="true"] {{ color: {now.muted}; }}
 QLabel:disabled, QLabel[muted="true"]:disabled {{ color: {now.disabled}; }}
 QLabel[error="true"] {{ color: {now.error}; }}

@@ -273,15 +273,19 @@ class TimeAxis(QWidget):
             painter.restore()
 
     def _paint_legend(self, painter: QPainter) -> None:
-        """In the line of the cursor's tag: on the right, or on the left where the tag is in the way."""
-        metrics = QFontMetricsF(painter.font())
-        text = metrics.elidedText(self.legend, Qt.TextElideMode.ElideRight, self.width() - 8)
-        width = metrics.horizontalAdvance(text) + 8
-        on_right = self._tag(QFontMetricsF(painter.font()))[1].right() < self.width() - width
-        box = QRectF(self.width() - width if on_right else 0, 0, width, self._line())
+        text, box = self._legend(QFontMetricsF(painter.font()))
         painter.fillRect(box, QColor(theme.BACKGROUND))
         painter.setPen(QColor(theme.MUTED))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _legend(self, metrics: QFontMetricsF) -> tuple[str, QRectF]:
+        """In the line of the cursor's tag: on the right, or on the left where there is more room beside the tag."""
+        tag = self._tag(metrics)[1]
+        left, right = tag.left() - 12, self.width() - tag.right() - 12
+        on_right = right >= min(metrics.horizontalAdvance(self.legend), left)
+        text = metrics.elidedText(self.legend, Qt.TextElideMode.ElideRight, max(right if on_right else left, 0))
+        width = metrics.horizontalAdvance(text) + 8
+        return text, QRectF(self.width() - width if on_right else 0, 0, width, self._line())
 
     def _paint_axis(self, painter: QPainter) -> None:
         scale, y, line = self.scale(), self._axis_y(), self._line()

@@ -8,7 +8,9 @@ from PySide6.QtWidgets import QApplication, QDialogButtonBox
 from window_kit import TIMEOUT_MS, make_controller, open_and_wait, write_scans
 
 from noder_viewer import theme
+from noder_viewer.fits_list import FitLine
 from noder_viewer.palettes import DARK, LIGHT, READABLE, SIGN_PAIRS, TEXT_PAIRS, VISIBLE, contrast
+from noder_viewer.series_panel import SOURCE
 
 
 def test_contrast_is_that_of_the_standard():
@@ -150,3 +152,15 @@ def test_buttons_of_dialogs_have_no_icons_which_the_style_draws_black(dressed):
     box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     box.ensurePolished()
     assert box.button(QDialogButtonBox.StandardButton.Close).icon().isNull()
+
+
+def test_words_in_tables_take_the_colours_of_the_new_look(qtbot, controller, tmp_path, dressed):
+    """The grey of the dark look can hardly be read on white."""
+    window = controller.window
+    open_and_wait(qtbot, controller, write_scans(tmp_path, 2))
+    window.fit_panel.fits.set_lines((FitLine(1, "NODER", "done, no folds", is_shown=True),))
+    for name, colours in (("light", LIGHT), ("dark", DARK), ("light", LIGHT)):
+        window.actions_by_name[f"theme_{name}"].trigger()
+        QApplication.processEvents()
+        inks = [window.fit_panel.fits.table.item(0, 1), window.series_panel.table.item(0, SOURCE)]
+        assert [item.foreground().color().name() for item in inks] == [colours.muted] * 2

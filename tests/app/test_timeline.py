@@ -387,6 +387,20 @@ def test_the_band_is_as_thick_as_the_seeds_differ(timeline: Timeline) -> None:
     assert timeline._outside.text() == ""
 
 
+@pytest.mark.parametrize("t", [0.0, 0.7, 1.5, 2.2, 3.0])
+def test_the_legend_gives_way_to_the_cursors_tag(timeline: Timeline, t: float) -> None:
+    axis = timeline._axis
+    metrics = QFontMetricsF(small(axis.font()))
+    for legend in ("● seen", axis.legend, axis.legend * 4):
+        axis.set_legend(legend)
+        timeline.set_time(t)
+        text, box = axis._legend(metrics)
+        assert not box.intersects(axis._tag(metrics)[1])
+        assert box.left() >= 0
+        assert box.right() <= axis.width()
+        assert text == legend if legend == "● seen" else len(text) > 8
+
+
 def test_where_a_period_ends_no_words_lie_across_each_other(timeline: Timeline) -> None:
     """Beyond the last scan there is room for "extrapolated" only upright."""
     axis = timeline._axis
