@@ -113,7 +113,7 @@ class Controller(QObject):
         self._is_down = False
         self._warm_up = Latest(self)
         self._warm_up.done.connect(self._on_warm)
-        self._warm_up.failed.connect(self.show_problem)
+        self._warm_up.failed.connect(self._on_cold)
         self._suggested_scale = session.overlays.quiver_scale
         wire(self)
         session.events.result.connect(self._scale_arrows)
@@ -129,6 +129,7 @@ class Controller(QObject):
         """Import the engine, then the 3D canvas, in the background."""
         if not (self._is_down or self._warm_up.busy or self.engine_is_ready):
             self.session.status = "Loading the engine…"
+            self._garbage.wait_for_imports(run=not self.canvas_is_warm)
             self._warm_up.submit(WarmUp())
 
     def open(self, paths: list[Path]) -> None:
@@ -256,6 +257,10 @@ class Controller(QObject):
             self.canvas_is_warm = True
             self._garbage.spare_what_is_loaded()
             self.window.volume.prepare(force=self._build_when_warm)
+
+    def _on_cold(self, problem: object) -> None:
+        self._garbage.wait_for_imports(run=False)
+        self.show_problem(problem)
 
     def show_problem(self, problem: object) -> None:
         """Say what went wrong; what stands there already, perhaps with a button, stays."""

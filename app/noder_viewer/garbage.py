@@ -21,7 +21,7 @@ class GuiGarbage(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._is_down = False
+        self._is_down, self._imports_run = False, False
         GuiGarbage._alive += 1
         gc.disable()
         self._timer = QTimer(self)
@@ -30,16 +30,21 @@ class GuiGarbage(QObject):
         self._timer.start()
 
     def collect(self) -> None:
-        """Collect the generations that are due, by Python's own thresholds."""
+        """Collect the generations that are due, by Python's own thresholds; the youngest alone while imports run."""
         for generation, (count, limit) in reversed(
             list(enumerate(zip(gc.get_count(), gc.get_threshold(), strict=True)))
         ):
-            if count > limit > 0:
+            if count > limit > 0 and not (self._imports_run and generation):
                 gc.collect(generation)
                 return
 
+    def wait_for_imports(self, *, run: bool) -> None:
+        """Whether half a million objects are being loaded: all of them would be looked at, 0.3 s, and spared soon."""
+        self._imports_run = run
+
     def spare_what_is_loaded(self) -> None:
         """Never look again at what lives now, once a process: modules of torch and napari, 0.3 s a look."""
+        self.wait_for_imports(run=False)
         if not GuiGarbage._has_spared:
             GuiGarbage._has_spared = True
             gc.freeze()

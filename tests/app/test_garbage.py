@@ -54,6 +54,22 @@ def test_the_timer_collects_what_is_due_in_the_gui_thread(qtbot):
     assert set(buried) == {threading.main_thread()}
 
 
+def test_while_imports_run_only_the_youngest_are_looked_at(qtbot, monkeypatch):
+    """What they load is spared for good at their end: looking at all of it just before would stall the window."""
+    owner, looked = QObject(), []
+    garbage = GuiGarbage(owner)
+    try:
+        monkeypatch.setattr("noder_viewer.garbage.gc.get_count", lambda: (10**6, 10**6, 10**6))
+        monkeypatch.setattr("noder_viewer.garbage.gc.collect", looked.append)
+        garbage.wait_for_imports(run=True)
+        garbage.collect()
+        garbage.wait_for_imports(run=False)
+        garbage.collect()
+    finally:
+        garbage.shut_down()
+    assert looked == [0, 2]
+
+
 def test_a_closed_window_lets_go_of_its_session(qtbot, tmp_path):
     """Scans and maps are held by it: a program that opens several windows must not keep those of the former ones."""
     controller = make_controller(tmp_path)
