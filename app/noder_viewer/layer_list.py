@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, Q
 from noder_viewer.layer_rows import LayerRow
 
 _KEY = Qt.ItemDataRole.UserRole
+TICK_PX = 16
+"""Of a tick box with its border, as `theme` draws it."""
 
 
 class LayerList(QListWidget):
@@ -37,10 +39,13 @@ class LayerList(QListWidget):
     def set_rows(self, rows: Sequence[LayerRow]) -> None:
         """Show these rows; what is chosen stays so."""
         chosen = self.chosen
+        height = max(self.fontMetrics().height(), TICK_PX) + 4
         with QSignalBlocker(self):
             self.clear()
             for row in rows:
-                self.addItem(_item(row))
+                item = _item(row)
+                item.setSizeHint(QSize(0, height))
+                self.addItem(item)
             keys = [row.key for row in rows]
             self.setCurrentRow(keys.index(chosen) if chosen in keys else len(keys) - 1)
 
