@@ -11,6 +11,7 @@ from PySide6.QtCore import QByteArray, QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog
 
 from noder_viewer import fit_rows
+from noder_viewer.camera import Camera
 from noder_viewer.fit_rows import FitRow
 from noder_viewer.jobs import PROJECT, FitChoice
 from noder_viewer.loader import Latest
@@ -31,7 +32,7 @@ from noder_viewer.project_jobs import (
 from noder_viewer.project_key import ProjectKeys
 from noder_viewer.project_parts import METHODS, methods_as_dict
 from noder_viewer.region_state import ShownRegions
-from noder_viewer.view_state import OF_A_SIDE, plain, set_view, view_of
+from noder_viewer.view_state import OF_A_SIDE, plain, revived, set_view, view_of
 
 if TYPE_CHECKING:
     from noder_viewer.controller import Controller
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 SHOW_MISSING = "missing files"
 """Key of the banner's button."""
 SPEED = "seconds_a_cycle"
+CAMERAS = "cameras"
 """Name in a project's view for how fast it plays."""
 _FILTER = f"Projects (*{PROJECT});;All files (*)"
 _WATCHED = (
@@ -128,6 +130,7 @@ class Projects(QObject):
             view["kept"] = {name: plain(session.kept[name]) for name in OF_A_SIDE if name in session.kept}
         view["layout"] = base64.b64encode(self._window.saveState(LAYOUT).data()).decode()
         view[SPEED] = self._window.timeline.speed
+        view[CAMERAS] = [None if view.camera.fitted else plain(view.camera) for view in self._window.slices]
         draft = draft_of(session, self.fit_choice(), self._register_choice(), view)
         view[METHODS] = methods_as_dict(session.methods, draft.fits)
         view[SHOWN_FIT] = next((k for k, row in enumerate(draft.fits) if row.key == draft.shown_fit), None)
@@ -230,6 +233,8 @@ class Projects(QObject):
             if value.autosave is None:
                 self._add_recent(value.path)
             return
+        for view, camera in zip(self._window.slices, value.project.view.get(CAMERAS) or (), strict=False):
+            view.look_next(None if camera is None else revived(camera, Camera()))
         remembers = controller.opening.remember
         controller.opening.remember = remembers and value.autosave is None
         controller.opening.take(found)

@@ -57,6 +57,7 @@ class SliceMouse(QWidget):
         self._axis = axis
         self._scene: SliceScene | None = None
         self._camera = Camera()
+        self._next: Camera | None = None
         self._n_panes = 1
         self._press: Press | None = None
         self._wanted: int | None = None
@@ -93,6 +94,17 @@ class SliceMouse(QWidget):
         self._camera.x, self._camera.y, self._camera.px_per_mm = camera.x, camera.y, camera.px_per_mm
         self._camera.fitted = camera.fitted
         self._look()
+
+    def look_next(self, camera: Camera | None) -> None:
+        """Once other scans are shown, look at them as `camera` does; None: at the whole slice."""
+        self._next = camera
+
+    def _begin_looking(self, *, others: bool) -> None:
+        """Another grid is shown, be it of `others` than before or of the same scans."""
+        if self._next is not None:
+            self._camera, self._next = replace(self._next), None
+        else:
+            self._camera.fitted |= others
 
     def set_brush(self, radius_mm: float | None) -> None:
         """With a brush in the hand left drags are strokes; None puts it down."""

@@ -243,7 +243,7 @@ class SliceView(SliceMouse):
         grid = None if before is None else before.plane.grid
         if scene is not None and scene.plane.grid is not grid:
             self._frame = frame_of(scene.plane)
-            self._camera.fitted |= grid is None or not grid.matches(scene.plane.grid)
+            self._begin_looking(others=grid is None or not grid.matches(scene.plane.grid))
         self._set_panes(1 if scene is None else len(scene.images))
         self._set_margins()
         if (scene is None) != (before is None):

@@ -85,6 +85,20 @@ def test_the_whole_session_comes_back(qtbot, make, scans, tmp_path):
     assert other.settings.recent()[0] == [path]
 
 
+def test_a_slice_that_was_zoomed_comes_back_so(qtbot, make, scans, tmp_path):
+    one = make("one")
+    open_and_wait(qtbot, one, scans)
+    qtbot.waitUntil(lambda: not one.presenter.busy, timeout=TIMEOUT_MS)
+    view = one.window.slices[2]
+    view.set_camera(dataclasses.replace(view.camera, x=3.0, y=-2.5, px_per_mm=17.0, fitted=False))
+    path = saved(qtbot, one, tmp_path / "zoomed.noderproj")
+    other = opened(qtbot, make("other"), path)
+    qtbot.waitUntil(lambda: not other.presenter.busy, timeout=TIMEOUT_MS)
+    camera = other.window.slices[2].camera
+    assert (camera.x, camera.y, camera.px_per_mm, camera.fitted) == (3.0, -2.5, 17.0, False)
+    assert [each.camera.fitted for each in other.window.slices[:2]] == [True, True]
+
+
 def test_series_and_pair_come_back_each_as_it_was_looked_at(qtbot, make, scans, tmp_path):
     files = write_pair(tmp_path / "data")
     one = make("one")
