@@ -109,9 +109,7 @@ def slice_scene(session: Session, axis: int, make: Pictures = images) -> SliceSc
         return None
     plane = Plane.through(grid, axis, session.cursor_mm)
     x, y = plane.to_plane(np.array(session.cursor_mm)).tolist()
-    over = overlays(
-        session, plane
-    )  # before the pictures: growth needs the map beside the slice too, and gets it at once
+    over = overlays(session, plane)  # first: growth needs the map beside the slice too, and all is then made at once
     shown = make(session, plane)
     return SliceScene(
         plane=plane,

@@ -32,9 +32,8 @@ def seeds_steps(
     """`fit_steps`, then the same from each of the next `seeds - 1` seeds: n seeds cost n times the time.
 
     The result is the first fit with `report.spread`, the maps of the others in `trajectory.others` and the seconds of
-    all. Sending True
-    during the first fit stops as in `fit_steps`, later it leaves the spread to the fits that are done. Raises as
-    `fit_steps` does, and UsageError for a number of seeds that cannot be meant.
+    all. Sending True during the first fit stops as in `fit_steps`, later it leaves the spread to the fits that are
+    done. Raises as `fit_steps` does, and UsageError for a number of seeds that cannot be meant.
     """
     check_seeds(config, seeds)
     watch = Watch()
