@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
+from psygnal._group_descriptor import evented_setattr  # its documentation points there: there is no public name
 
 from noder_viewer.layers import Layer, Look
 from noder_viewer.layouts import Layout, LightboxSettings
@@ -138,7 +139,8 @@ class Session:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
         equality_operators=dict.fromkeys(
             ("series", "result", "preview", "progress", "pair", "kept", "fits", "paths"), operator.is_
-        )
+        ),
+        patch_setattr=False,
     )
 
     series: ImageSeries | None = None
@@ -184,6 +186,13 @@ class Session:
     redoable: str = ""
     activity: Activity = ""
     status: str = ""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Tell who listens: a copy for a job in the background has no listeners, and gets no signals of its own.
+
+        They would take several times as long as the copy, and psygnal 0.16 does not give all of their memory back.
+        """
+        (_set_and_tell if "events" in self.__dict__ else object.__setattr__)(self, name, value)
 
     @property
     def trajectory(self) -> Trajectory | None:
@@ -261,6 +270,9 @@ class Session:
         """Take back a `snapshot`; `series` is set last, when the rest is already in place."""
         for name in _PER_SERIES:
             setattr(self, name, snapshot[name])
+
+
+_set_and_tell = evented_setattr("events", object.__setattr__, with_aliases=False)
 
 
 def loses_a_fit(snapshot: dict[str, Any]) -> bool:

@@ -101,3 +101,17 @@ def test_neither_qt_nor_torch_is_needed():
     code = "import sys, noder_viewer.session; print(sorted({'torch', 'PySide6'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_copy_for_a_job_has_no_signals_until_somebody_listens():
+    session = Session(time=1.0)
+    heard = []
+    session.events.time.connect(heard.append)
+    copy = dataclasses.replace(session, time=2.0)
+    copy.time = 3.0
+    assert "events" not in copy.__dict__
+    assert (heard, session.time) == ([], 1.0)
+    copy.events.time.connect(heard.append)
+    copy.time = 4.0
+    session.time = 5.0
+    assert heard == [4.0, 5.0]
