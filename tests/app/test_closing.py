@@ -6,7 +6,7 @@ import pytest
 from project_kit import opened, saved, windows
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QMessageBox
-from test_regions_window import paint, settle
+from region_kit import paint, settle
 from test_whole_session import drawn
 from window_kit import TIMEOUT_MS, choose_iterations, open_and_wait, write_scans
 

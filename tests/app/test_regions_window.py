@@ -6,12 +6,12 @@ from dataclasses import replace
 import nibabel
 import numpy as np
 import pytest
-from doubles import move
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
+from region_kit import label_map, paint, save_lps, settle
 from test_register_panel import drop_on
-from window_kit import SHAPE, TIMEOUT_MS, ball, engine, make_controller, open_and_wait, write_scans
+from window_kit import TIMEOUT_MS, ball, engine, make_controller, open_and_wait, write_scans
 
 from noder_viewer.actions import MENUS, Action
 from noder_viewer.region_state import Brush
@@ -19,21 +19,6 @@ from noder_viewer.region_table import CHANGE, NAME, VOLUME
 
 LEFT = Qt.MouseButton.LeftButton
 VOXEL_ML = 1.5 / 1000
-
-
-def label_map() -> np.ndarray:
-    """The ball of the first scan is label 1, a block beside it label 6."""
-    values = (ball(5.0) > 150).astype(np.uint8)
-    values[2:5, 3:6, 4:8] = 6
-    return values
-
-
-def save_lps(path, values):
-    """As a scanner would: stored LPS, at the same places."""
-    affine = np.diag([-1.0, -1.0, 1.5, 1.0])
-    affine[0, 3], affine[1, 3] = SHAPE[0] - 1, SHAPE[1] - 1
-    nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(values[::-1, ::-1]), affine), path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +55,6 @@ def controller(qtbot, tmp_path, folder):
     controller.shut_down()
 
 
-def settle(qtbot, controller):
-    """Until what was asked for is measured and shown."""
-    qtbot.waitUntil(lambda: not controller.measuring.busy, timeout=TIMEOUT_MS)
-    controller.presenter.refresh()
-    controller.region_view.refresh()
-
-
 @pytest.fixture
 def loaded(qtbot, controller, folder):
     assert drop_on(controller.window.region_panel.inputs.labels, [folder / "labels.nii.gz"])
@@ -87,23 +65,6 @@ def loaded(qtbot, controller, folder):
 
 def cell(controller, row, column):
     return controller.window.region_panel.table.item(row, column).value
-
-
-def view_px(controller, index, axis=2):
-    """Where a voxel of the slice of `axis` lies on its view."""
-    scene, view = controller.presenter.scenes[axis], controller.window.slices[axis]
-    mm = scene.plane.to_plane(controller.session.grid.to_mm(np.array(index, dtype=float)))
-    return view.to_pixel(*mm.tolist()).toPoint()
-
-
-def paint(controller, points, axis=2):
-    """Press on the first voxel, drag over the others, release."""
-    port = controller.window.slices[axis]._canvas.viewport()
-    places = [view_px(controller, point, axis) for point in points]
-    QTest.mousePress(port, LEFT, pos=places[0])
-    for place in places[1:]:
-        move(port, place, LEFT)
-    QTest.mouseRelease(port, LEFT, pos=places[-1])
 
 
 def test_a_dropped_label_map_is_carried_measured_and_plotted(qtbot, loaded):

@@ -10,8 +10,8 @@ import pytest
 from pair_kit import choice_of, wait_for_end, write_pair
 from project_kit import autosaved, opened, saved, windows
 from PySide6.QtCore import Qt
+from region_kit import paint, save_lps, settle
 from scipy.spatial.transform import Rotation
-from test_regions_window import paint, save_lps, settle
 from window_kit import SHAPE, TIMEOUT_MS, ball, open_and_wait, write_scan, write_scans
 
 from noder_viewer.autosave import FILE
