@@ -58,6 +58,7 @@ def _path(text: str) -> Path:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    gc.disable()  # a tenth of the start went into looking for garbage while modules load; the controller collects it
     from PySide6.QtWidgets import QApplication
 
     from noder_viewer import theme
@@ -66,16 +67,20 @@ def _run(chosen: argparse.Namespace) -> int:
     from noder_viewer.main_window import MainWindow
     from noder_viewer.session import Session
     from noder_viewer.settings import Settings
+    from noder_viewer.theming import chosen_theme
 
     app = QApplication.instance() or QApplication([sys.argv[0]])
     if not isinstance(app, QApplication):
         raise RuntimeError("a Qt application without windows is running already")
     app.setApplicationName("noder-viewer")
     app.setDesktopFileName("noder-viewer")
-    theme.apply(app)
     _log_to_file()
+    settings = Settings()
+    colours = theme.palette_of(chosen_theme(settings))
+    theme.set_colours(app, colours)
     window = MainWindow()
-    controller = Controller(window, Session(), Settings())
+    theme.apply(app, colours)
+    controller = Controller(window, Session(), settings)
     sys.excepthook = _excepthook(controller)
     demo = Demo(controller, chosen.demo_output) if chosen.demo or chosen.demo_output else None
     window.show()

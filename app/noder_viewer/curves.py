@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.late_plot import LatePlot
 from noder_viewer.plot_axes import dress
 
 Row = NDArray[np.float64]
@@ -23,16 +24,15 @@ class LossCurves(QWidget):
         super().__init__(parent)
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._history: tuple[Sequence[float], dict[str, Sequence[float]]] = ((), {})
-        self._plot = pg.PlotWidget()
+        self._late = LatePlot(self._make_plot)
         self._log = QCheckBox("log axis", self)
         self._log.toggled.connect(self._redraw)
         # below the plot, where it hides no curve
         self._legend = QLabel("", self, wordWrap=True)
-        self._dress()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._plot, 1)
+        layout.addWidget(self._late, 1)
         row = QHBoxLayout()
         row.addWidget(self._legend, 1)
         row.addWidget(self._log, 0, Qt.AlignmentFlag.AlignTop)
@@ -60,7 +60,8 @@ class LossCurves(QWidget):
         if event.type() == QEvent.Type.PaletteChange:  # the look of the program has changed
             for name in list(self._curves):
                 self._plot.removeItem(self._curves.pop(name))
-            self._dress()
+            if self._late.made is not None:
+                _dress(self._late.made)
             self._redraw()
 
     def _redraw(self) -> None:
@@ -90,8 +91,19 @@ class LossCurves(QWidget):
             self._curves[name] = self._plot.plot(pen=pg.mkPen(colour, width=1.6), connect="finite", antialias=True)
         return self._curves[name]
 
-    def _dress(self) -> None:
-        dress(self._plot)
-        item = self._plot.getPlotItem()
-        item.setLabel("bottom", "step", color=theme.MUTED)
-        item.setLabel("left", "loss", color=theme.MUTED)
+    @property
+    def _plot(self) -> pg.PlotWidget:
+        return self._late.plot
+
+    @staticmethod
+    def _make_plot() -> pg.PlotWidget:
+        plot = pg.PlotWidget()
+        _dress(plot)
+        return plot
+
+
+def _dress(plot: pg.PlotWidget) -> None:
+    dress(plot)
+    item = plot.getPlotItem()
+    item.setLabel("bottom", "step", color=theme.MUTED)
+    item.setLabel("left", "loss", color=theme.MUTED)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.late_plot import LatePlot
 from noder_viewer.plot_axes import dress
 
 if TYPE_CHECKING:
@@ -49,26 +51,36 @@ class _TimePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setMinimumHeight(110)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._curves: list[Any] = []
-        self._now = pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))
-        self._zones = [pg.LinearRegionItem(movable=False, brush=self._hatch(), pen=pg.mkPen(None)) for _ in range(2)]
-        dress(self, grid=0.12)
+        self._labels = {"left": label, "bottom": ""}
+        self._now = pg.InfiniteLine(angle=90)
+        self._zones = [pg.LinearRegionItem(movable=False, pen=pg.mkPen(None)) for _ in range(2)]
         metrics = self.fontMetrics()  # both plots stand below each other in time: their frames must agree
         self.getPlotItem().getAxis("left").setWidth(metrics.horizontalAdvance("0.0000") + metrics.height() + 8)
         for zone in self._zones:
             self.addItem(zone, ignoreBounds=True)
         self.addItem(self._now, ignoreBounds=True)
-        self.name_values(label)
+        self.put_colours_on()
 
     def sizeHint(self) -> QSize:
         return QSize(240, 150)
 
+    def put_colours_on(self) -> None:
+        """Those of the look that is on; the curves are drawn anew by whoever drew them."""
+        dress(self, grid=0.12)
+        self._now.setPen(pg.mkPen(theme.ACCENT, width=1.5))
+        for zone in self._zones:
+            zone.setBrush(self._hatch())
+        self._write_labels()
+
     def name_values(self, label: str) -> None:
         """What stands beside the values."""
-        self.getPlotItem().setLabel("left", label, color=theme.MUTED)
+        self._labels["left"] = label
+        self._write_labels()
 
     def name_times(self, label: str) -> None:
         """What stands below the times."""
-        self.getPlotItem().setLabel("bottom", label, color=theme.MUTED)
+        self._labels["bottom"] = label
+        self._write_labels()
 
     def set_time(self, t: float) -> None:
         """Put the line."""
@@ -131,6 +143,11 @@ class _TimePlot(pg.PlotWidget):  # type: ignore[misc]
         low, high = box.viewRange()[0]
         self.time_requested.emit(float(np.clip(t, low, high)))
 
+    def _write_labels(self) -> None:
+        for side, label in self._labels.items():
+            if label:
+                self.getPlotItem().setLabel(side, label, color=theme.MUTED)
+
     @staticmethod
     def _hatch() -> Any:
         brush = pg.mkBrush(QColor(theme.WARNING).red(), QColor(theme.WARNING).green(), QColor(theme.WARNING).blue(), 70)
@@ -146,18 +163,27 @@ class PathCurves(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.moved = _TimePlot("Displacement over time", "moved (mm)")
-        self.speed = _TimePlot("Speed over time", "speed (mm)")
+        self._time = 0.0
+        self._shown: tuple[Sequence[Curve], int | None, Sequence[float], str] = ((), None, (), "")
+        self._moved = LatePlot(partial(self._make_plot, "Displacement over time", "moved (mm)"))
+        self._speed = LatePlot(partial(self._make_plot, "Speed over time", "speed (mm)"))
         self._legend = QLabel("", self, wordWrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.moved, 3)
+        layout.addWidget(self._moved, 3)
         layout.addWidget(self._legend)
-        layout.addWidget(self.speed, 2)
-        for plot in (self.moved, self.speed):
-            plot.time_requested.connect(self.time_requested)
-            plot.step_requested.connect(self.step_requested)
+        layout.addWidget(self._speed, 2)
+
+    @property
+    def moved(self) -> _TimePlot:
+        """Displacement from the reference."""
+        return self._moved.plot
+
+    @property
+    def speed(self) -> _TimePlot:
+        """Speed."""
+        return self._speed.plot
 
     @property
     def legend(self) -> str:
@@ -166,12 +192,14 @@ class PathCurves(QWidget):
 
     def set_time(self, t: float) -> None:
         """Put the line of the current time."""
-        for plot in (self.moved, self.speed):
+        self._time = t
+        for plot in self._made():
             plot.set_time(t)
 
     def set_curves(self, curves: Sequence[Curve], selected: int | None, scans: Sequence[float], unit: str) -> None:
         """All points' totals and speeds, and the components of the selected one; `unit`: the series' unit of time."""
-        for plot in (self.moved, self.speed):
+        self._shown = curves, selected, scans, unit
+        for plot in self._made():
             plot.clear_curves()
         self._legend.setText(_legend(curves, selected))
         if not curves:
@@ -188,6 +216,23 @@ class PathCurves(QWidget):
         for plot in (self.moved, self.speed):
             plot.set_span((float(line.times[0]), float(line.times[-1])), (known[0], known[1]))
         self._scale(curves, selected)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:  # the look of the program has changed
+            for plot in self._made():
+                plot.put_colours_on()
+            self.set_curves(*self._shown)
+
+    def _made(self) -> list[_TimePlot]:
+        return [late.made for late in (self._moved, self._speed) if late.made is not None]
+
+    def _make_plot(self, name: str, label: str) -> _TimePlot:
+        plot = _TimePlot(name, label)
+        plot.set_time(self._time)
+        plot.time_requested.connect(self.time_requested)
+        plot.step_requested.connect(self.step_requested)
+        return plot
 
     def _draw(self, curve: Curve, is_selected: bool, scans: Sequence[float]) -> None:
         line, width = curve.line, 2.4 if is_selected else 1.5

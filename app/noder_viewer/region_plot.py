@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from noder_viewer import theme
+from noder_viewer.late_plot import LatePlot
 from noder_viewer.plot_axes import dress
 from noder_viewer.region_state import Colour
 
@@ -55,21 +56,22 @@ class RegionPlot(QWidget):
         super().__init__(parent)
         self._data: PlotData | None = None
         self._time = 0.0
-        self.plot = pg.PlotWidget()
-        # pyqtgraph wants 480 pixels, and the legend would lie below the edge of the tab
-        self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        self._late = LatePlot(self._make_plot)
         self.legend = QLabel("", wordWrap=True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self._line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(theme.ACCENT, width=1.5))
-        self._dress()
-        self.plot.viewport().installEventFilter(self)
-        self.plot.setAccessibleName("Volumes of the regions over time")
+        self._line.setZValue(20)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self._late, 1)
         layout.addWidget(self.legend)
         self.setMinimumHeight(230)
+
+    @property
+    def plot(self) -> pg.PlotWidget:
+        """The plot alone."""
+        return self._late.plot
 
     def set_data(self, data: PlotData | None) -> None:
         """Draw curves; None for nothing."""
@@ -166,14 +168,20 @@ class RegionPlot(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._dress()
+            self._line.setPen(pg.mkPen(theme.ACCENT, width=1.5))
+            if self._late.made is not None:
+                dress(self._late.made)
             data, self._data = self._data, None
             self.set_data(data)
 
-    def _dress(self) -> None:
-        dress(self.plot)
-        self._line.setPen(pg.mkPen(theme.ACCENT, width=1.5))
-        self._line.setZValue(20)
+    def _make_plot(self) -> pg.PlotWidget:
+        plot = pg.PlotWidget()
+        # pyqtgraph wants 480 pixels, and the legend would lie below the edge of the tab
+        plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        plot.viewport().installEventFilter(self)
+        plot.setAccessibleName("Volumes of the regions over time")
+        dress(plot)
+        return plot
 
 
 def legend_text(data: PlotData) -> str:

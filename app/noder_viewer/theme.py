@@ -44,12 +44,17 @@ def palette_of(theme: str) -> Palette:
 
 def apply(app: QApplication, colours: Palette = DARK) -> None:
     """Give `app` a look: Fusion with our palette, then the style sheet; all that is shown follows."""
+    set_colours(app, colours)
+    app.setStyleSheet(style_sheet())
+
+
+def set_colours(app: QApplication, colours: Palette) -> None:
+    """Fusion with our palette. Widgets made before `apply` are styled once, not each time they are put together."""
     global _now  # one look a program, as there is one QApplication
     _now = colours
     if app.style().name() != "fusion":
         app.setStyle("Fusion")
     app.setPalette(_palette())
-    app.setStyleSheet(style_sheet())
 
 
 def style_sheet() -> str:

@@ -17,6 +17,12 @@ from noder_viewer.settings import Settings
 FIRST = "dark"
 
 
+def chosen_theme(settings: Settings) -> str:
+    """A key of `theme.THEMES`: what the user chose last, or the first of all."""
+    chosen = settings.look("theme")
+    return chosen if chosen in theme.THEMES else FIRST
+
+
 class Theming(QObject):
     """Puts a theme on, a key of `theme.THEMES`; under "system" it follows the desktop."""
 
@@ -29,8 +35,7 @@ class Theming(QObject):
     @property
     def theme(self) -> str:
         """What was chosen."""
-        chosen = self._settings.look("theme")
-        return chosen if chosen in theme.THEMES else FIRST
+        return chosen_theme(self._settings)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Actions of the View menu."""

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtGui import QColor, QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog
 from window_kit import TIMEOUT_MS, make_controller, open_and_wait, write_scans
 
+from noder_viewer import theme
 from noder_viewer.following import NO_MAP, OUTSIDE
+from noder_viewer.palettes import LIGHT
 from noder_viewer.path_panel import MOVED, PLACE, WAITING
 
 Mouse, Key = Qt.MouseButton, Qt.KeyboardModifier
@@ -164,6 +166,19 @@ class TestPanel:
         QTest.mouseClick(plot.viewport(), Mouse.LeftButton, Key.NoModifier, middle)
         assert followed.session.time == pytest.approx((low + high) / 2, abs=(high - low) / 50)
         qtbot.waitUntil(lambda: plot._now.value() == pytest.approx(followed.session.time), timeout=TIMEOUT_MS)
+
+    def test_curves_take_the_colours_of_another_look(self, followed):
+        plot, ticks = followed.window.path_panel.curves.moved, theme.TEXT
+        try:
+            theme.apply(QApplication.instance(), LIGHT)
+            QApplication.processEvents()
+            assert plot.getPlotItem().getAxis("left").textPen().color() == QColor(LIGHT.text) != QColor(ticks)
+            assert plot._now.pen.color() == QColor(LIGHT.accent)
+            assert plot._zones[0].brush.color().rgb() == QColor(LIGHT.warning).rgb()
+            assert plot.getPlotItem().getAxis("left").labelText == "moved (mm)"
+            assert plot._curves
+        finally:
+            theme.apply(QApplication.instance())
 
     def test_arrows_on_a_curve_step_time(self, followed, qtbot):
         qtbot.keyClick(followed.window.path_panel.curves.speed, Qt.Key.Key_Right)
