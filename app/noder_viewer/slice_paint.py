@@ -87,18 +87,30 @@ def footer_height(scene: SliceScene | None, fonts: Fonts) -> float:
     return lines * (fonts.line + 1) + (3 if lines else 0)
 
 
-def paint_header(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header, fonts: Fonts) -> None:
-    """The slice's name and place, and which side of the patient is where."""
+def paint_name(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header, fonts: Fonts) -> None:
+    """The slice's name and place, in the first line of the view at `rect`."""
     painter.save()
-    line = rect.adjusted(PAD, 1, -PAD, 0)
-    line.setHeight(fonts.name_height)
-    below = line.height() if header.badge_below else 0.0
-    used = 0.0
-    if scene.badge:
-        used = _badge(painter, line.translated(0, below), scene.badge, header.badge_below, fonts)
+    line = _first_line(rect, fonts)
+    used = 0.0 if header.badge_below or not scene.badge else _badge_width(scene.badge, line, fonts) + PAD
     painter.setFont(fonts.font)
     painter.setPen(QColor(DARK.text))
-    _draw_elided(painter, line.adjusted(0, 0, 0 if header.badge_below else -used, 0), scene.title)
+    _draw_elided(painter, line.adjusted(0, 0, -used, 0), scene.title)
+    painter.restore()
+
+
+def paint_badge(painter: QPainter, rect: QRectF, scene: SliceScene, header: Header, fonts: Fonts) -> None:
+    """Which side of the patient is where: a framed word at the end of the first line, or below its beginning."""
+    if not scene.badge:
+        return
+    painter.save()
+    line = _first_line(rect, fonts).translated(0, fonts.name_height if header.badge_below else 0.0)
+    width = _badge_width(scene.badge, line, fonts)
+    left = line.left() if header.badge_below else line.right() - width
+    box = QRectF(left, line.top() + 0.5, width, line.height() - 1)
+    painter.setFont(fonts.small)
+    painter.setPen(QColor(DARK.accent))
+    painter.drawRoundedRect(box, 3, 3)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(scene.badge, fonts.metrics, width - PAD))
     painter.restore()
 
 
@@ -219,15 +231,14 @@ def paint_stamp(painter: QPainter, rect: QRectF, scene: SliceScene, fonts: Fonts
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 
-def _badge(painter: QPainter, line: QRectF, text: str, at_left: bool, fonts: Fonts) -> float:
-    """A framed word at an end of a line; returns the pixels it takes."""
-    painter.setFont(fonts.small)
-    width = min(fonts.width(text) + 2 * PAD, line.width())
-    box = QRectF(line.left() if at_left else line.right() - width, line.top() + 0.5, width, line.height() - 1)
-    painter.setPen(QColor(DARK.accent))
-    painter.drawRoundedRect(box, 3, 3)
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _fit(text, fonts.metrics, width - PAD))
-    return width + PAD
+def _first_line(rect: QRectF, fonts: Fonts) -> QRectF:
+    line = rect.adjusted(PAD, 1, -PAD, 0)
+    line.setHeight(fonts.name_height)
+    return line
+
+
+def _badge_width(text: str, line: QRectF, fonts: Fonts) -> float:
+    return min(fonts.width(text) + 2 * PAD, line.width())
 
 
 def _with_line(scene: SliceScene) -> list[Overlay]:

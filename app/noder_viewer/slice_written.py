@@ -1,4 +1,4 @@
-"""All that is written in a slice view; what does not run with the time is drawn once and kept."""
+"""All that is written in a slice view; what does not run with the slice or the time is drawn once and kept."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Sheet:
         scene = self.scene
         legends = [_legend(line, layer, self.camera) for line, layer in self.footer if not isinstance(layer, Heatmap)]
         places = self.size.toTuple(), [pane.getRect() for pane in self.panes], self.header, self.fonts
-        return places, self.bars, scene.title, scene.badge, scene.letters, legends
+        return places, self.bars, scene.badge, scene.letters, legends
 
 
 def _legend(line: QRectF, layer: Quiver | Lines, camera: Camera) -> tuple[object, ...]:
@@ -92,7 +92,7 @@ class Written:
         self._letters: list[list[tuple[QPointF, QPixmap]]] = []
 
     def paint_ground(self, painter: QPainter, sheet: Sheet) -> None:
-        """Name, badge, colour bars and legend, opaque: to be painted before the pictures."""
+        """Badge, colour bars and legend, opaque: to be painted before the pictures."""
         self._sheet = sheet
         if is_vector(painter):
             painter.fillRect(QRectF(QPointF(), sheet.size), QColor(DARK.background))
@@ -102,10 +102,11 @@ class Written:
             painter.drawPixmap(QPointF(), self._ground)
 
     def paint_over(self, painter: QPainter) -> None:
-        """Crosshair, letters and what tells the time: to be painted after the pictures."""
+        """Crosshair, letters, and what tells the slice and the time: to be painted after the pictures."""
         sheet = self._sheet
         if sheet is None:
             return
+        slice_paint.paint_name(painter, QRectF(QPointF(), sheet.size), sheet.scene, sheet.header, sheet.fonts)
         for pane in range(len(sheet.panes)):
             self._paint_pane(painter, sheet, pane)
             if is_vector(painter):  # Qt's SVG does not notice that the pane's clipping has been taken back
@@ -168,9 +169,9 @@ def is_vector(painter: QPainter) -> bool:
 
 
 def _write_ground(painter: QPainter, sheet: Sheet) -> None:
-    """Name, badge, colour bars and legend."""
+    """Badge, colour bars and legend."""
     whole = QRectF(QPointF(), sheet.size)
-    slice_paint.paint_header(painter, whole, sheet.scene, sheet.header, sheet.fonts)
+    slice_paint.paint_badge(painter, whole, sheet.scene, sheet.header, sheet.fonts)
     for line, layer in sheet.footer:
         if isinstance(layer, Quiver):
             slice_paint.paint_quiver_line(painter, line, layer, sheet.camera.px_per_mm, sheet.fonts)

@@ -114,10 +114,10 @@ class ScreenMap(ABC):
         missing = [k for k, found in enumerate(slices) if found is None]
         if missing:
             wanted = [a[missing] if axis == across else a for axis, a in enumerate(axes)]
-            for k, found in zip(missing, self._spread(wanted, t).split(1, dim=across + 1), strict=True):
+            for k, found in zip(missing, self._spread(wanted, t).unbind(across + 1), strict=True):
                 slices[k] = self._slices.get(keys[k], found.contiguous)
-        there = [found for found in slices if found is not None]
-        return torch.cat(there, dim=across + 1) if len(there) > 1 else there[0]
+        # in memory one slice after the other, whichever axis they lie along: kernels are slow along a short last one
+        return torch.stack([found for found in slices if found is not None], 1).movedim(1, across + 1)
 
     def _spread(self, axes: Sequence[Tensor], t: float) -> Tensor:
         few = [self._thinned(axis, places) for axis, places in enumerate(axes)]

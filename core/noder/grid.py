@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any, TypeVar, cast
 
@@ -253,10 +253,15 @@ def _from_parts(columns: NDArray[np.float64], origin: NDArray[np.float64]) -> ND
     return affine
 
 
-def _closest_axes(affine: NDArray[np.float64]) -> tuple[list[int], list[float]]:
+def _closest_axes(affine: NDArray[np.float64]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """For each voxel axis the anatomical axis it follows (0 R, 1 A, 2 S; a permutation) and the sign."""
-    columns = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    u, _, vt = np.linalg.svd(columns)
+    return _axes_of(np.ascontiguousarray(affine[:3, :3], dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=64)  # all slices of a volume have these in common
+def _axes_of(sides: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    sides_mm = np.frombuffer(sides).reshape(3, 3)
+    u, _, vt = np.linalg.svd(sides_mm / np.linalg.norm(sides_mm, axis=0))
     rotation = u @ vt  # the closest orthogonal matrix, so that shear cannot give one axis to two
     weight = np.abs(rotation)
     order = [0, 0, 0]
@@ -265,7 +270,7 @@ def _closest_axes(affine: NDArray[np.float64]) -> tuple[list[int], list[float]]:
         order[axis] = world
         weight[world, :] = -1
         weight[:, axis] = -1
-    return order, [float(np.sign(rotation[world, axis])) for axis, world in enumerate(order)]
+    return tuple(order), tuple(float(np.sign(rotation[world, axis])) for axis, world in enumerate(order))
 
 
 def _permute(array: Array, order: Triple) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -20,18 +20,28 @@ _KEPT = 64
 """Three slices, with a lattice for each kind of overlay, and what other threads ask for."""
 
 
-@dataclass(frozen=True, eq=False)
 class Place:
-    """A grid seen from the decoder's.
+    """A grid seen from the decoder's: its change to closest RAS, and its planes' voxel coordinates along each axis."""
 
-    Its change to closest RAS, its planes' voxel coordinates along each axis, and the decoder's matrices for them; None
-    where the axes are not parallel.
-    """
+    def __init__(self, change: Reorientation, axes: Axes | None, places: Places) -> None:
+        self.change = change
+        self.axes = [torch.as_tensor(axis) for axis in axes or ()]
+        self._given, self._places = axes or [], places
 
-    change: Reorientation
-    axes: list[Tensor]
-    rows: Matrices | None
-    slopes: Matrices | None
+    @property
+    def is_aligned(self) -> bool:
+        """Whether the axes of both grids are parallel; there are no matrices and no coordinates else."""
+        return bool(self.axes)
+
+    @cached_property
+    def rows(self) -> Matrices:
+        """The decoder's matrices for the planes; made when they are asked for, as maps of velocities need none."""
+        return self._places.rows(self._given)
+
+    @cached_property
+    def slopes(self) -> Matrices:
+        """Those of their derivatives."""
+        return self._places.slopes(self._given)
 
 
 class Places:
@@ -50,12 +60,13 @@ class Places:
         """The decoder's matrices at voxel coordinates along each axis."""
         return self._of_axes(self.decoder.rows, axes)
 
+    def slopes(self, axes: Axes) -> Matrices:
+        """Those of the derivatives per voxel there."""
+        return self._of_axes(self.decoder.slopes, axes)
+
     def _seen(self, grid: Grid) -> Place:
         change = grid.reorientation()
-        axes = aligned_axes(self.decoder.grid, grid.reoriented(change))
-        rows = None if axes is None else self.rows(axes)
-        slopes = None if axes is None else self._of_axes(self.decoder.slopes, axes)
-        return Place(change, [torch.as_tensor(axis) for axis in axes or ()], rows, slopes)
+        return Place(change, aligned_axes(self.decoder.grid, grid.reoriented(change)), self)
 
     def _of_axes(self, kind: _Kind, axes: Axes) -> Matrices:
         x, y, z = (self._matrix(kind, axis, index) for axis, index in enumerate(axes))

@@ -63,7 +63,9 @@ def folded_slice(trajectory: Trajectory, t: float, axis: int, index: int) -> Ten
     last = len(sides[axis]) - 1
     first = max(index - 1, 0)
     sides[axis] = sides[axis][first : min(index + 1, last) + 1]
-    return _corners(trajectory.near(sides, t), 0.0)[1].narrow(axis, index - first, 1)
+    # of a plane across the first axis, as the kernel is fast along a long last one; components follow their axes
+    u = trajectory.near(sides, t).movedim(axis + 1, 1)[[axis, *(other for other in range(3) if other != axis)]]
+    return _corners(u.contiguous(), 0.0)[1].narrow(0, index - first, 1).movedim(0, axis)
 
 
 def _corners(u: Tensor, most: float = math.inf) -> tuple[float, Tensor]:

@@ -117,7 +117,7 @@ class Trajectory:
     def field(self, grid: Grid, t: float) -> DisplacementField:
         """u(.,t) on any grid; on a slice of the reference's grid only that slice is decoded."""
         place = self._places.of(grid)
-        if place.rows is None or self.flow is not None:
+        if self.flow is not None or not place.is_aligned:
             return DisplacementField(self.displacement(grid.points(), t).movedim(-1, 0).float(), grid)
         return DisplacementField(place.change.undo(apply_separable(place.rows, self._curve(t))).contiguous(), grid)
 
@@ -201,7 +201,7 @@ class Trajectory:
         """`predict` in one pass over the voxels where brightness does not change; None where that cannot be."""
         place = self._places.of(grid)
         scans = [self.scans[k].voxels[0] for k, _ in chosen]
-        if place.rows is None or self.intensity is not None or not kernels.usable(*scans):
+        if not place.is_aligned or self.intensity is not None or not kernels.usable(*scans):
             return None
         if scans[0].dtype != torch.float32:
             return None
@@ -279,7 +279,7 @@ class Trajectory:
         """
         grid = grid or self.grid
         place = self._places.of(grid)
-        if place.rows is None or place.slopes is None:
+        if not place.is_aligned:
             det = self._determinant_at(grid.points(), t)
         elif self.flow is not None:
             around = determinant_around if exact else determinant_near
@@ -308,7 +308,7 @@ class Trajectory:
     def _pulled(self, grid: Grid, t: float, dtype: torch.dtype) -> tuple[Reorientation, Tensor, Tensor]:
         """The change of `grid` to closest RAS, its voxels as indices of the reference (I,J,K,3), and phi_t of them."""
         place = self._places.of(grid)
-        if place.rows is None:
+        if not place.is_aligned:
             points = grid.reoriented(place.change).points()
             moved = self.grid.to_index(points + self.displacement(points, t))
             return place.change, self.grid.to_index(points).to(dtype), moved.to(dtype)

@@ -136,14 +136,14 @@ def test_an_emptied_view_keeps_nothing_on_screen(make: Any) -> None:
 def test_a_step_in_time_draws_no_bar_and_no_name(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     session = doubles.session(overlays=BOTH)
     view, drawn = make(session), []
-    for owner, name in ((slice_paint, "paint_header"), (slice_paint, "paint_letter"), (slice_written, "paint_bars")):
+    for owner, name in ((slice_paint, "paint_badge"), (slice_paint, "paint_letter"), (slice_written, "paint_bars")):
         monkeypatch.setattr(owner, name, lambda *_args, name=name: drawn.append(name))
     session.time = 1.5
     show(view, session)
     assert drawn == []
     session.radiological = True
     show(view, session)
-    assert {"paint_header", "paint_letter", "paint_bars"} <= set(drawn)
+    assert {"paint_badge", "paint_letter", "paint_bars"} <= set(drawn)
 
 
 def test_a_step_in_time_paints_each_of_three_views_once(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,19 +14,30 @@ Floats = NDArray[Any]
 
 def determinant(u: Floats, steps: tuple[float, float, float], box: tuple[slice, slice, slice]) -> Floats:
     """det(I + Du) (i,j,k) in `box`, u (3,I,J,K) of any strides on planes `steps` apart; one-sided at the border."""
-    first = tuple(side.start for side in box)
-    out = np.empty([side.stop - side.start for side in box], u.dtype)
+    order = _shortest_first(u.shape[1:])
+    u = u.transpose(0, *(axis + 1 for axis in order))
+    first = tuple(box[axis].start for axis in order)
+    out = np.empty([box[axis].stop - box[axis].start for axis in order], u.dtype)
     kind = u.dtype.type
-    rates = (kind(1 / steps[0]), kind(1 / steps[1]), kind(1 / steps[2]))
-    deal(out.shape[0] * out.shape[1], lambda a, b: _determinant(u, rates, first, out, a, b), 16)
-    return out
+    x, y, z = (kind(1 / steps[axis]) for axis in order)
+    deal(out.shape[0] * out.shape[1], lambda a, b: _determinant(u, order, (x, y, z), first, out, a, b), 16)
+    return out.transpose(np.argsort(order))
+
+
+def _shortest_first(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Axes in their order, but the shortest in front: a kernel is fast along a long last one."""
+    shortest = min(range(3), key=shape.__getitem__)
+    a, b = (axis for axis in range(3) if axis != shortest)
+    return shortest, a, b
 
 
 @compiled
-def _determinant(u, rates, first, out, start, stop):  # type: ignore[no-untyped-def]
+def _determinant(u, order, rates, first, out, start, stop):  # type: ignore[no-untyped-def]
+    """`order`: the component of u that lies along each axis."""
     _, ni, nj, nk = u.shape
     _, mj, mk = out.shape
     one = rates[0] / rates[0]  # of u's kind
+    p, q, r = order
     for row in range(start, stop):
         i, j = row // mj + first[0], row % mj + first[1]
         i0, i1, rate_i = _around(i, ni, rates[0])
@@ -34,15 +45,15 @@ def _determinant(u, rates, first, out, start, stop):  # type: ignore[no-untyped-
         for m in range(mk):
             k = m + first[2]
             k0, k1, rate_k = _around(k, nk, rates[2])
-            a = (u[0, i1, j, k] - u[0, i0, j, k]) * rate_i + one
-            d = (u[1, i1, j, k] - u[1, i0, j, k]) * rate_i
-            g = (u[2, i1, j, k] - u[2, i0, j, k]) * rate_i
-            b = (u[0, i, j1, k] - u[0, i, j0, k]) * rate_j
-            e = (u[1, i, j1, k] - u[1, i, j0, k]) * rate_j + one
-            h = (u[2, i, j1, k] - u[2, i, j0, k]) * rate_j
-            c = (u[0, i, j, k1] - u[0, i, j, k0]) * rate_k
-            f = (u[1, i, j, k1] - u[1, i, j, k0]) * rate_k
-            w = (u[2, i, j, k1] - u[2, i, j, k0]) * rate_k + one
+            a = (u[p, i1, j, k] - u[p, i0, j, k]) * rate_i + one
+            d = (u[q, i1, j, k] - u[q, i0, j, k]) * rate_i
+            g = (u[r, i1, j, k] - u[r, i0, j, k]) * rate_i
+            b = (u[p, i, j1, k] - u[p, i, j0, k]) * rate_j
+            e = (u[q, i, j1, k] - u[q, i, j0, k]) * rate_j + one
+            h = (u[r, i, j1, k] - u[r, i, j0, k]) * rate_j
+            c = (u[p, i, j, k1] - u[p, i, j, k0]) * rate_k
+            f = (u[q, i, j, k1] - u[q, i, j, k0]) * rate_k
+            w = (u[r, i, j, k1] - u[r, i, j, k0]) * rate_k + one
             out[row // mj, row % mj, m] = a * (e * w - f * h) - b * (d * w - f * g) + c * (d * h - e * g)
 
 
