@@ -3,6 +3,7 @@
 On a display or under Xvfb: xvfb-run -a python bench/bench_start.py [--runs 5]
 
 The first run warms the disk's cache and is not counted. It also says whether torch and napari were loaded by then.
+Compiled modules are kept as they are wherever the program is installed, also where PYTHONDONTWRITEBYTECODE is set.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main() -> None:
 def start() -> list[str]:
     """Seconds, and whether torch and napari were loaded, of one start."""
     surroundings = os.environ | {"BEGAN": repr(time.time()), "QT_API": "pyside6"}
+    surroundings.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, "-c", CHILD], env=surroundings, stdout=subprocess.PIPE, text=True, check=True
     )

@@ -61,6 +61,9 @@ def _run(chosen: argparse.Namespace) -> int:
     gc.disable()  # a tenth of the start went into looking for garbage while modules load; the controller collects it
     from PySide6.QtWidgets import QApplication
 
+    from noder_viewer.import_hook import without_feature_hook
+
+    without_feature_hook()  # at once: it would read the source of every module that the window needs
     from noder_viewer import theme
     from noder_viewer.controller import Controller
     from noder_viewer.demo import Demo

@@ -124,11 +124,11 @@ class ScreenMap(ABC):
         u = self._drift(few, t)
         coarse, fine = [len(places) for places in few], [len(places) for places in axes]
         if coarse == fine:
-            return u.contiguous()
-        order = sorted(range(3), key=fine.__getitem__)  # the kernel is fast along a long last axis
+            return u
+        across = min(range(3), key=fine.__getitem__)  # first: the kernel is fast along a long last axis
+        order = [across, *(axis for axis in range(3) if axis != across)]
         finer = _between(tuple(coarse[k] for k in order), tuple(fine[k] for k in order))
-        back = [order.index(axis) + 1 for axis in range(3)]
-        return finer(u.permute(0, *(k + 1 for k in order))).permute(0, *back).contiguous()
+        return finer(u.movedim(across + 1, 1)).movedim(1, across + 1)
 
     def _drift(self, axes: Sequence[Tensor], t: float) -> Tensor:
         """`near` less the places themselves (3,I,J,K), of the voxels at `axes`."""

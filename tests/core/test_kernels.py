@@ -232,11 +232,12 @@ def test_the_shortfall_of_determinants_and_its_gradient_equal_the_definition(
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("box", [(slice(0, 9), slice(0, 7), slice(0, 11)), (slice(3, 4), slice(2, 7), slice(0, 9))])
+@pytest.mark.parametrize("box", [(slice(0, 7), slice(0, 7), slice(0, 7)), (slice(3, 4), slice(2, 7), slice(0, 5))])
+@pytest.mark.parametrize("shape", [(7, 9, 11), (9, 7, 11), (11, 9, 7)])
 def test_determinants_by_central_differences_equal_the_definition(
-    rng: np.random.Generator, kind: Any, box: tuple[slice, slice, slice]
+    rng: np.random.Generator, kind: Any, box: tuple[slice, slice, slice], shape: tuple[int, int, int]
 ) -> None:
-    u = rng.normal(0, 0.5, (3, 9, 7, 11)).astype(kind)
+    u = rng.normal(0, 0.5, (3, *shape)).astype(kind)
     steps = (0.5, 1.0, 2.0)
     slopes = np.stack([np.stack(np.gradient(component, *steps)) for component in u.astype(np.float64)])
     truth = np.linalg.det(np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(3))[box]
