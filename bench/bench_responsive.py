@@ -89,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         window = MainWindow()
         controller = Controller(window, Session(), Settings(Path(folder) / "window.ini"))
-        controller.opening.remember = False
+        controller.opening.remember = controller.closing.asks = False
         bench = Bench(controller, chosen.preset, chosen.seconds, chosen.overlays)
         window.show()
         app.exec()

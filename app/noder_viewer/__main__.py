@@ -96,6 +96,7 @@ def _run(chosen: argparse.Namespace) -> int:
     if demo is None:
         controller.autosave.offer()
     code = int(app.exec())
+    controller.shut_down()  # done already where the user has closed the window, but the desktop can end the loop too
     window.close()
     # nothing may hold the window now: napari's contexts say goodbye to its settings, and need living modules for that
     del window, controller, demo

@@ -89,7 +89,12 @@ class Latest(QObject):
         return self._task is not None
 
     def submit(self, work: Callable[[Task], object], *, interrupt: bool = False) -> None:
-        """Run `work` now, or after what runs now. `interrupt` also asks what runs now to give up."""
+        """Run `work` now, or after what runs now. `interrupt` also asks what runs now to give up.
+
+        Nothing is begun after `shut_down`: nobody would wait for it.
+        """
+        if self._is_down:
+            return
         if self._task is None:
             self._start(work)
             return

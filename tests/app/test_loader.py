@@ -35,3 +35,12 @@ def test_a_result_on_its_way_at_the_end_is_told_to_nobody(qtbot, lane):
     lane.shut_down()
     QCoreApplication.processEvents()
     assert lane.found == []
+
+
+def test_after_the_end_nothing_begins(qtbot, lane):
+    """A thread that runs on while the program ends takes it down."""
+    lane.shut_down()
+    lane.submit(lambda _: "too late")
+    assert not lane.busy
+    QCoreApplication.processEvents()
+    assert lane.found == []
