@@ -261,9 +261,8 @@ class Measuring(QObject):
         scan = next((s for s in session.series.scans if _same_scan(s.image, regions)), None)
         if scan is None or not session.series.grid.matches(regions.labels.grid):
             session.regions = None
-        elif scan.time != regions.time or len(regions.own) not in (0, len(session.series.scans)):
-            moved = replace(regions.labels, time=scan.time)
-            session.regions = replace(regions, labels=moved, own=(), own_files=())
+        else:
+            session.regions = regions.used_in(session.series, scan.time)
 
     def _on_regions(self) -> None:
         if self._session.regions is None:

@@ -121,7 +121,7 @@ class Opening(QObject):
             self._presenter.mark("series")
             return
         self._clear_edit_error()
-        if series is None or (list(edited.times) == list(series.times) and edited.unit == series.unit):
+        if series is None or _course(edited) == _course(series):
             return
         first = edited.scans[0].image
         notes = [] if first is series.reference.image else [f"{first.name} comes first now, so it is the reference."]
@@ -295,3 +295,8 @@ def centre_of(grid: Grid) -> tuple[float, float, float]:
     middle = np.array([(n - 1) // 2 for n in grid.shape], dtype=np.float64)
     r, a, s = grid.to_mm(middle).tolist()
     return r, a, s
+
+
+def _course(series: ImageSeries) -> tuple[object, ...]:
+    """Which image is when: two scans may have changed places at the same times."""
+    return series.unit, [(id(scan.image), scan.time) for scan in series.scans]

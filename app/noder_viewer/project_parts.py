@@ -76,7 +76,11 @@ def layers_of(described: list[dict[str, Any]], task: Reporter, notes: list[str])
 
 def written_regions(regions: ShownRegions | None, series: ImageSeries | None, folder: Path) -> ShownRegions | None:
     """The same with its label map in a file: what was drawn and not saved goes into `folder`. Raises OutputError."""
-    if regions is None or series is None or regions.labels.is_empty:
+    if regions is None or series is None:
+        return regions
+    if regions.own_for and regions.own_for != tuple(sorted(series.frames)):
+        regions = replace(regions, own_files=())  # nothing in them says which volume belongs to which of these scans
+    if regions.labels.is_empty:
         return regions
     if regions.file is not None and regions.file.is_file():
         return regions

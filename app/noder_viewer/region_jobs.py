@@ -44,6 +44,7 @@ class ReadRegions:
 
     def __call__(self, task: Reporter) -> ShownRegions:
         import_engine()
+        from noder.image import volumes_in
         from noder.label_names import read_label_names
         from noder.labels import own_labels, read_labels, scan_labels
 
@@ -57,14 +58,23 @@ class ReadRegions:
             labels = read_labels(files.labels, series, files.time)
             own = own_labels(series, files.labels, files.own)
             base = ShownRegions(labels, _scan_image(series, files.time), labels.labels, source=files.labels)
-        found = []
+        found = {}
         for k, file in enumerate(own):
             task.check_cancelled()
-            found.append(None if file is None else _own(series, k, file))
-        numbers = sorted({*base.numbers, *(n for one in found if one is not None for n in one.mm3)})
-        return replace(
-            base, names=names, own=tuple(found), numbers=tuple(numbers), own_files=files.own, names_file=files.names
+            if file is not None:
+                found[series.frames[k]] = _own(series, k, file)
+        numbers = tuple(sorted({*base.numbers, *(n for one in found.values() for n in one.mm3)}))
+        n = len(files.own) if len(files.own) != 1 else volumes_in(files.own[0])
+        read = replace(
+            base,
+            names=names,
+            numbers=numbers,
+            own_of=found,
+            own_files=files.own,
+            own_for=() if n in (0, series.n_given) else tuple(sorted(series.frames)),
+            names_file=files.names,
         )
+        return read.used_in(series, base.time)
 
 
 @dataclass(frozen=True)

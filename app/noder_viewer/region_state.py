@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from noder.label_names import LabelName
     from noder.labels import LabelMap
     from noder.regions import RegionVolumes
+    from noder.series import ImageSeries
     from noder.trajectory import Trajectory
 
 Colour = tuple[int, int, int]
@@ -70,7 +71,9 @@ class ShownRegions:
 
     `source`: the file that it was read from, None for one that was drawn; `changed` since it was read or saved.
     `saved_in`: the file that holds what was drawn, on the reference's grid. `own_files` and `names_file` were given for
-    `own` and `names`.
+    `own` and `names`. `own_of`: the scans' own labels by their place among the scans that were given
+    (`ImageSeries.frames`), also of those that are not used now; `own_for`: the places that `own_files` have a volume
+    for, () for all.
     """
 
     labels: LabelMap
@@ -81,7 +84,9 @@ class ShownRegions:
     source: Path | None = None
     changed: bool = False
     saved_in: Path | None = None
+    own_of: Mapping[int, OwnLabels] = field(default_factory=dict)
     own_files: tuple[Path, ...] = ()
+    own_for: tuple[int, ...] = ()
     names_file: Path | None = None
 
     @property
@@ -102,6 +107,13 @@ class ShownRegions:
         """That of the table of names, else one of ours."""
         named = self.names[label].colour if label in self.names else None
         return named or label_colour(label)
+
+    def used_in(self, series: ImageSeries, time: float) -> ShownRegions:
+        """The same for the scans of `series`, that of the label map at `time`."""
+        own = tuple(self.own_of.get(frame) for frame in series.frames) if self.own_of else ()
+        if (time, own) == (self.time, self.own):
+            return self
+        return replace(self, labels=replace(self.labels, time=time), own=own)
 
     def drawn(self, labels: LabelMap, painted: int) -> ShownRegions:
         """The same with voxels painted."""

@@ -290,7 +290,8 @@ def test_scans_are_dropped_with_their_own_labels_but_not_the_one_that_is_drawn_o
     session = loaded.session
     assert drop_on(loaded.window.region_panel.inputs.own, [folder / "own.nii.gz"])
     settle(qtbot, loaded)
-    assert len(session.regions.own) == 4
+    every = session.regions.own
+    assert len(every) == 4
     loaded.opening.keep(first=1)
     assert "which would go" in loaded.window.banner.text
     assert len(session.times) == 4
@@ -298,11 +299,23 @@ def test_scans_are_dropped_with_their_own_labels_but_not_the_one_that_is_drawn_o
     settle(qtbot, loaded)
     assert len(session.times) == 3
     assert session.regions is not None
-    assert session.regions.own == ()  # they were counted by scan
+    assert session.regions.own == every[:3]
     loaded.undoing.undo()
     settle(qtbot, loaded)
     assert len(session.times) == 4
     assert session.result is not None
+    assert session.regions.own == every
+
+
+def test_own_labels_follow_their_scans_to_other_times(qtbot, loaded, folder):
+    session = loaded.session
+    assert drop_on(loaded.window.region_panel.inputs.own, [folder / "own.nii.gz"])
+    settle(qtbot, loaded)
+    first, second, third, fourth = session.regions.own
+    loaded.opening.set_times(["0", "2", "1", "3"], "years")
+    settle(qtbot, loaded)
+    assert [scan.image.name[:6] for scan in session.series.scans] == ["scan_0", "scan_2", "scan_1", "scan_3"]
+    assert session.regions.own == (first, third, second, fourth)
 
 
 def test_csv_and_png_are_written(qtbot, loaded, tmp_path, monkeypatch):

@@ -168,6 +168,25 @@ def test_strokes_are_written_beside_the_project_and_come_back(qtbot, make, one, 
     assert len(list((tmp_path / "elsewhere" / "heart-results").iterdir())) == 1  # nothing was drawn since
 
 
+def test_own_labels_of_the_scans_that_are_kept_come_back(qtbot, make, one, data, tmp_path):
+    inputs = one.window.region_panel.inputs
+    for row, name in ((inputs.labels, "atlas"), (inputs.own, "own")):
+        row.set_path(data / f"{name}.nii.gz")
+    inputs.scan.setCurrentIndex(1)
+    inputs.scan.activated.emit(1)
+    inputs.changed.emit()
+    settle(qtbot, one)
+    before = one.session.regions
+    one.opening.keep(first=1)
+    settle(qtbot, one)
+    path = saved(qtbot, one, data.parent / "heart.noderproj")
+
+    other = moved_and_opened(qtbot, make, tmp_path, path)
+    settle(qtbot, other)
+    assert len(other.session.times) == 3
+    assert [mine.mm3 for mine in other.session.regions.own] == [mine.mm3 for mine in before.own[1:]]
+
+
 def test_regions_of_files_come_back_with_own_labels_and_names(qtbot, make, one, data, tmp_path):
     inputs = one.window.region_panel.inputs
     for row, name in ((inputs.labels, "atlas"), (inputs.own, "own")):
