@@ -4,7 +4,9 @@ import gc
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -56,3 +58,18 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Bury a test's windows here, in the GUI thread: a later test's worker thread would do it otherwise, and crash."""
     if "tests/app" in item.path.as_posix():
         gc.collect()
+
+
+@pytest.fixture
+def dressed(qapp: Any) -> Iterator[Any]:
+    """The application in the dark look, as `main` starts it; as it was, afterwards."""
+    from noder_viewer import theme
+
+    app = qapp
+    style, palette, sheet = app.style().name(), app.palette(), app.styleSheet()
+    theme.apply(app)
+    yield app
+    theme.apply(app)
+    app.setStyle(style)
+    app.setPalette(palette)
+    app.setStyleSheet(sheet)

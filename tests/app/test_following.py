@@ -167,18 +167,15 @@ class TestPanel:
         assert followed.session.time == pytest.approx((low + high) / 2, abs=(high - low) / 50)
         qtbot.waitUntil(lambda: plot._now.value() == pytest.approx(followed.session.time), timeout=TIMEOUT_MS)
 
-    def test_curves_take_the_colours_of_another_look(self, followed):
+    def test_curves_take_the_colours_of_another_look(self, followed, dressed):
         plot, ticks = followed.window.path_panel.curves.moved, theme.TEXT
-        try:
-            theme.apply(QApplication.instance(), LIGHT)
-            QApplication.processEvents()
-            assert plot.getPlotItem().getAxis("left").textPen().color() == QColor(LIGHT.text) != QColor(ticks)
-            assert plot._now.pen.color() == QColor(LIGHT.accent)
-            assert plot._zones[0].brush.color().rgb() == QColor(LIGHT.warning).rgb()
-            assert plot.getPlotItem().getAxis("left").labelText == "moved (mm)"
-            assert plot._curves
-        finally:
-            theme.apply(QApplication.instance())
+        theme.apply(dressed, LIGHT)
+        QApplication.processEvents()
+        assert plot.getPlotItem().getAxis("left").textPen().color() == QColor(LIGHT.text) != QColor(ticks)
+        assert plot._now.pen.color() == QColor(LIGHT.accent)
+        assert plot._zones[0].brush.color().rgb() == QColor(LIGHT.warning).rgb()
+        assert plot.getPlotItem().getAxis("left").labelText == "moved (mm)"
+        assert plot._curves
 
     def test_arrows_on_a_curve_step_time(self, followed, qtbot):
         qtbot.keyClick(followed.window.path_panel.curves.speed, Qt.Key.Key_Right)

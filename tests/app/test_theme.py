@@ -36,19 +36,6 @@ def test_signs_can_be_seen(colours):
         assert ratio >= VISIBLE, f"{ink} on {ground}: {ratio:.2f}"
 
 
-@pytest.fixture
-def dressed(qapp):
-    """The application in the dark look, as `main` starts it; as it was, afterwards."""
-    app = qapp
-    style, palette, sheet = app.style().name(), app.palette(), app.styleSheet()
-    theme.apply(app)
-    yield app
-    theme.apply(app)
-    app.setStyle(style)
-    app.setPalette(palette)
-    app.setStyleSheet(sheet)
-
-
 @pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
 def test_every_text_colour_of_the_style_sheet_can_be_read_where_it_stands(dressed, colours):
     """Rules that give both an ink and a ground; those with an ink alone stand on a panel."""
