@@ -107,7 +107,7 @@ class ScreenMap(ABC):
         """
         across = min(range(3), key=lambda axis: len(axes[axis]))
         if len(axes[across]) > _FEW_SLICES:
-            return self._spread(axes, t)
+            return self._spread(axes, t).contiguous()
         along = [(float(a[0]), float(a[-1]), len(a), a.dtype) for axis, a in enumerate(axes) if axis != across]
         keys = [(t, across, place, *along) for place in axes[across].tolist()]
         slices = [self._slices.found(key) for key in keys]

@@ -70,7 +70,7 @@ def _compile() -> None:
         return
     for kind in (np.float32, np.float64):
         volume, index = np.zeros((3, 4, 4, 4), kind), np.zeros((2, 3), kind)
-        for each in (volume, volume.transpose(0, 3, 2, 1)):
+        for each in (volume, volume.transpose(0, 3, 2, 1), np.zeros((4, 4, 4, 3), kind).transpose(3, 0, 1, 2)):
             pull_slopes(each, index, pull(each, index))
             advect(each, index, 1.0, 1)
             advect(each, index.astype(np.float64), 1.0, 1)

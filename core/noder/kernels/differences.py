@@ -14,7 +14,8 @@ Floats = NDArray[Any]
 
 def determinant(u: Floats, steps: tuple[float, float, float], box: tuple[slice, slice, slice]) -> Floats:
     """det(I + Du) (i,j,k) in `box`, u (3,I,J,K) of any strides on planes `steps` apart; one-sided at the border."""
-    order = _shortest_first(u.shape[1:])
+    i, j, k = sorted(range(3), key=lambda axis: -u.strides[axis + 1])  # as they lie in memory
+    order = (i, j, k)
     u = u.transpose(0, *(axis + 1 for axis in order))
     first = tuple(box[axis].start for axis in order)
     out = np.empty([box[axis].stop - box[axis].start for axis in order], u.dtype)
@@ -22,13 +23,6 @@ def determinant(u: Floats, steps: tuple[float, float, float], box: tuple[slice, 
     x, y, z = (kind(1 / steps[axis]) for axis in order)
     deal(out.shape[0] * out.shape[1], lambda a, b: _determinant(u, order, (x, y, z), first, out, a, b), 16)
     return out.transpose(np.argsort(order))
-
-
-def _shortest_first(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Axes in their order, but the shortest in front: a kernel is fast along a long last one."""
-    shortest = min(range(3), key=shape.__getitem__)
-    a, b = (axis for axis in range(3) if axis != shortest)
-    return shortest, a, b
 
 
 @compiled
