@@ -25,13 +25,7 @@ class LatePlot(QWidget, Generic[Plot]):
     @property
     def plot(self) -> Plot:
         """The plot, made now if there was none."""
-        if self.made is None:
-            self.made = self._make()
-            layout = self.layout()
-            assert layout is not None
-            layout.addWidget(self.made)
-            self.setSizePolicy(self.made.sizePolicy())
-        return self.made
+        return self._made_now() if self.made is None else self.made
 
     def minimumSizeHint(self) -> QSize:
         return super().minimumSizeHint() if self.made is not None else ROOM  # of nothing, nothing would be seen
@@ -42,4 +36,13 @@ class LatePlot(QWidget, Generic[Plot]):
             QTimer.singleShot(0, self._on_seen)
 
     def _on_seen(self) -> None:
-        assert self.plot is not None
+        if self.made is None:  # it may have been asked for since
+            self._made_now()
+
+    def _made_now(self) -> Plot:
+        self.made = self._make()
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.made)
+        self.setSizePolicy(self.made.sizePolicy())
+        return self.made
